@@ -1,0 +1,102 @@
+"""One loop: act on state, on a timer and on a nudge (law 2). Loops only differ in `run_once`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from andon.runtime.clock import Clock
+from andon.runtime.logging import Logger
+
+
+class Nudge:
+    """A wake-up that is never lost and never counts: many nudges are one.
+
+    `version` grows with each call, so that somebody who looked at the state first can wait for
+    what came after the look.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def __call__(self) -> None:
+        self.version += 1
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def wait_beyond(self, version: int) -> None:
+        """Returns as soon as the nudge is newer than `version`."""
+        while self.version <= version:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+
+async def wait_for_nudge(nudge: Nudge, seen: int, clock: Clock, seconds: float) -> bool:
+    """Waits for a nudge beyond `seen`, at most `seconds`; says whether one came."""
+    waiting = asyncio.ensure_future(nudge.wait_beyond(seen))
+    sleeping = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        return waiting.done()
+    finally:
+        for task in (waiting, sleeping):
+            task.cancel()
+        await asyncio.gather(waiting, sleeping, return_exceptions=True)
+
+
+class Loop:
+    """Calls `run_once` on every nudge and at least every `period` seconds.
+
+    A pass that raises is logged and tried again after a pause that doubles up to `period`; the
+    loop itself never ends because of it. `run_once` may return a shorter pause than the period,
+    in seconds, when it knows of something due sooner.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run_once: Callable[[], Awaitable[float | None]],
+        *,
+        period: float,
+        clock: Clock,
+        log: Logger,
+        on_success: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.name = name
+        self.nudge = Nudge()
+        self.passes = Nudge()
+        """Nudged after every pass; tests wait for it instead of sleeping."""
+        self._run_once = run_once
+        self._period = period
+        self._clock = clock
+        self._log = log
+        self._on_success = on_success
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        failures = 0
+        while True:
+            seen = self.nudge.version
+            pause = self._period
+            try:
+                wanted = await self._run_once()
+                if wanted is not None:
+                    pause = max(0.0, min(self._period, wanted))
+                if failures:
+                    self._log.info("loop.recovered", loop=self.name, failures=failures)
+                failures = 0
+                self._on_success(self.name)
+            except Exception:
+                failures += 1
+                pause = min(self._period, 0.1 * 2 ** min(failures, 12))
+                self._log.exception("loop.failed", loop=self.name, failures=failures, pause_s=pause)
+            self.passes()
+            if failures:
+                # A nudge must not turn a failing pass into a busy loop.
+                await self._clock.sleep(min(pause, 1.0))
+            await wait_for_nudge(self.nudge, seen, self._clock, pause)
