@@ -52,6 +52,13 @@ class Machine(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
         reason = "the state is final" if state in self.terminal else "the table has no such edge"
         return Rejected(state, event, reason)
 
+    def limit(self, state: S) -> timedelta:
+        """How long an entity may stay in `state`. Raises KeyError where the table gives no number."""
+        limit = self.deadlines[state].limit
+        if limit is None:
+            raise KeyError(f"{self.noun} {state.value} has no limit of its own")
+        return limit
+
     def events(self) -> frozenset[str]:
         """Every event that the table knows."""
         return frozenset(event for _, event in self.edges)

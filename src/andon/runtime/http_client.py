@@ -4,6 +4,7 @@ One of the two files that know the HTTP library (the other is `github/transport.
 """
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,18 @@ class HttpClient:
         body: bytes | None = None,
         query: dict[str, str] | None = None,
         timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Sends one request; `body` is JSON that is already encoded."""
-        headers = {"content-type": "application/json"} if body is not None else {}
+        """Sends one request; `body` is JSON that is already encoded, unless `headers` say otherwise."""
+        sent = {"content-type": "application/json"} if body is not None else {}
+        sent |= {name.lower(): value for name, value in (headers or {}).items()}
         try:
             answer = await self._client.request(
                 method,
                 path,
                 content=body,
                 params=query,
-                headers=headers,
+                headers=sent,
                 timeout=timeout if timeout is not None else httpx2.USE_CLIENT_DEFAULT,
             )
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:

@@ -2,6 +2,7 @@
 
 import random
 import secrets
+import threading
 from typing import Protocol
 
 from andon.runtime.clock import Clock
@@ -31,7 +32,7 @@ class SortableIds:
     """Milliseconds since 1970 and then fifty random bits, both in base 32.
 
     Within one millisecond the random part only grows, so that the order of making is the order of
-    sorting for everything that one process made.
+    sorting for everything that one process made, in whichever of its threads.
     """
 
     def __init__(self, clock: Clock, chance: random.Random) -> None:
@@ -39,16 +40,18 @@ class SortableIds:
         self._chance = chance
         self._last_ms = -1
         self._last_chance = 0
+        self._turn = threading.Lock()
 
     def new(self, prefix: str) -> str:
-        ms = int(self._clock.now().timestamp() * 1000)
-        if ms > self._last_ms:
-            self._last_ms = ms
-            # The top bit stays free so that counting up inside one millisecond cannot overflow.
-            self._last_chance = self._chance.getrandbits(49)
-        else:
-            self._last_chance += 1 + self._chance.getrandbits(16)
-        return f"{prefix}_{_digits(self._last_ms, _TIME_DIGITS)}{_digits(self._last_chance, _CHANCE_DIGITS)}"
+        with self._turn:
+            ms = int(self._clock.now().timestamp() * 1000)
+            if ms > self._last_ms:
+                self._last_ms = ms
+                # The top bit stays free so that counting up inside one millisecond cannot overflow.
+                self._last_chance = self._chance.getrandbits(49)
+            else:
+                self._last_chance += 1 + self._chance.getrandbits(16)
+            return f"{prefix}_{_digits(self._last_ms, _TIME_DIGITS)}{_digits(self._last_chance, _CHANCE_DIGITS)}"
 
 
 def system_random() -> random.Random:

@@ -1,0 +1,105 @@
+"""The agent's dealings with the control plane: enrolment where it is needed, and then the sync."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from andon import __version__
+from andon.agent.backoff import Backoff
+from andon.agent.credentials import Credential
+from andon.agent.enrolment import EnrolmentRefused, enrol
+from andon.agent.installed_programs import write_notice
+from andon.agent.layout import Root
+from andon.agent.process_identity import boot_id
+from andon.agent.supervisor import Supervisor
+from andon.agent.sync_client import SyncClient
+from andon.agent.timing import Timing
+from andon.model.config import Agent
+from andon.runtime.clock import Clock
+from andon.runtime.http_client import HttpClient
+from andon.runtime.ids import system_random
+from andon.runtime.logging import Logger
+
+
+class ControlPlane:
+    """One agent's side of the conversation; `sync` is there once the host is enrolled."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        credential: Credential,
+        root: Root,
+        data: Path,
+        supervisor: Supervisor,
+        *,
+        clock: Clock,
+        timing: Timing,
+        log: Logger,
+    ) -> None:
+        self._agent, self._credential, self._root, self._data = agent, credential, root, data
+        self._supervisor, self._clock, self._timing, self._log = supervisor, clock, timing, log
+        self.sync: SyncClient | None = None
+        self._noticed: str | None = None
+
+    def _backoff(self) -> Backoff:
+        timing = self._timing
+        return Backoff(first=timing.first_retry, longest=timing.longest_retry, chance=system_random().random)
+
+    def _client(self, token: str | None) -> HttpClient:
+        ca_file = self._data / self._agent.ca_file if self._agent.ca_file else None
+        return HttpClient(self._agent.server, token=token, ca_file=ca_file)
+
+    async def run(self) -> None:
+        """Runs until cancelled. Raises EnrolmentRefused while no runner lives."""
+        token = self._credential.token if self._credential.is_host_token else await self._enrol()
+        client = self._client(token)
+        try:
+            self.sync = SyncClient(
+                client,
+                self._supervisor,
+                host=self._agent.name,
+                boot_id=boot_id(),
+                version=__version__,
+                clock=self._clock,
+                timing=self._timing,
+                backoff=self._backoff(),
+                log=self._log,
+                heard=self._heard,
+            )
+            await self.sync.run()
+        finally:
+            await client.close()
+
+    async def _enrol(self) -> str:
+        client = self._client(None)
+        try:
+            while True:
+                try:
+                    return await enrol(
+                        client,
+                        self._credential,
+                        name=self._agent.name,
+                        version=__version__,
+                        root=self._root,
+                        clock=self._clock,
+                        backoff=self._backoff(),
+                        log=self._log,
+                    )
+                except EnrolmentRefused as refused:
+                    if not self._supervisor.has_live_runner:
+                        raise
+                    # Leaving would not end the runners, but nobody would write down how they end.
+                    self._log.error("enrolment.refused", reason=str(refused))
+                    await self._clock.sleep(self._timing.refused_retry)
+        finally:
+            await client.close()
+
+    def _heard(self, policy: Mapping[str, Any]) -> None:
+        """Keeps what hooks tell the job's reader."""
+        url = policy.get("public_url")
+        if isinstance(url, str) and url != self._noticed:
+            self._noticed = url
+            try:
+                write_notice(self._root, url)
+            except OSError as error:
+                self._log.warning("notice.unwritten", reason=str(error))

@@ -1,0 +1,84 @@
+"""Where the agent keeps things below its root, and who may read them.
+
+The root is readable by every slot's user, because runners live below it; what could help a job to
+forge our records is not: records belong to the agent, only `runner/` belongs to the slot's user.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from andon.model.config import Agent
+from andon.runtime.errors import Refused
+
+
+class Root(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent's root folder and the names of everything in it."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """Sockets and the lock of the living agent."""
+        return self.path / "run"
+
+    @property
+    def bin(self) -> Path:
+        """Programs of ours that are started by path."""
+        return self.path / "bin"
+
+    @property
+    def hooks(self) -> Path:
+        """What official runners call before and after a job."""
+        return self.path / "hooks"
+
+    @property
+    def slots(self) -> Path:
+        """`slots/<number>/<claim id>/`: one folder for each runner that was started."""
+        return self.path / "slots"
+
+    @property
+    def host_token(self) -> Path:
+        """The credential that enrolment gave (interfaces.md section 2)."""
+        return self.path / "host.token"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the living agent; holds its pid."""
+        return self.run / "agent.lock"
+
+    @property
+    def socket(self) -> Path:
+        """Answers hooks and `andon agent status`."""
+        return self.run / "agent.sock"
+
+    @property
+    def shim_socket(self) -> Path:
+        """Where shims say that something changed."""
+        return self.run / "shim.sock"
+
+    @property
+    def past_claims(self) -> Path:
+        """Claims that ended here and are forgotten otherwise."""
+        return self.path / "past-claims.json"
+
+    def claim(self, slot: int, claim: str) -> Path:
+        """The folder of one claim's runner."""
+        return self.slots / str(slot) / claim
+
+    def make(self) -> None:
+        """Makes the folders. Raises Refused when the root cannot be written."""
+        try:
+            for folder in (self.path, self.run, self.bin, self.hooks, self.slots):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o755)
+        except OSError as error:
+            raise Refused(
+                f"{self.path}: the agent's root cannot be made or written ({error.strerror}). "
+                "Name another [agent] root, or mend the folder's owner and mode."
+            ) from None
+
+
+def root_of(agent: Agent, data: Path) -> Root:
+    """The root that `[agent]` names; relative ones lie below `data`."""
+    return Root(path=(data / (agent.root or agent.name)).absolute())

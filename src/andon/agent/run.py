@@ -1,0 +1,119 @@
+"""Puts one host agent together and runs it until it is told to stop.
+
+Ready means: its slots are recovered and its socket listens. The control plane may be away then and
+later; runners go on, and the agent goes on asking.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from andon import __version__
+from andon.agent.cgroups import cgroup_base
+from andon.agent.control_plane import ControlPlane
+from andon.agent.credentials import find_credential
+from andon.agent.installed_programs import install_programs
+from andon.agent.interpreter import find_interpreter
+from andon.agent.launch import Launcher
+from andon.agent.layout import Root, root_of
+from andon.agent.process_identity import boot_id
+from andon.agent.root_lock import lock_root
+from andon.agent.slot_table import slots_of
+from andon.agent.sockets import NudgeDoor, QuestionDoor, ask_agent
+from andon.agent.supervisor import Supervisor
+from andon.agent.timing import Timing
+from andon.model.config import Agent, Config
+from andon.runtime.clock import Clock
+from andon.runtime.errors import Refused
+from andon.runtime.logging import logger
+
+
+async def run_agent(
+    config: Config,
+    *,
+    config_path: Path,
+    data: Path,
+    clock: Clock,
+    environ: Mapping[str, str],
+    announce: Callable[[dict[str, Any]], None],
+    stop: asyncio.Event,
+    timing: Timing | None = None,
+) -> None:
+    """Runs the agent of `config` until `stop` is set; runners and shims go on after that.
+
+    `announce` gets `{"ready": true, "host": ..., "pid": ...}` once. Raises Refused for a
+    configuration that cannot be used, a root on which another agent lives, a missing credential,
+    and an enrolment that the control plane refuses while no runner of ours lives.
+    """
+    if config.agent is None:
+        raise Refused(f"{config_path}: no [agent] table. Add one with `name` and [[agent.slots]].")
+    agent, timing, log = config.agent, timing or Timing(), logger("agent")
+    root = root_of(agent, data)
+    root.make()
+    with await lock_root(root, clock):
+        credential = find_credential(config, root=root, config_path=config_path, data=data)
+        slots = slots_of(agent, data=data, environ=environ)
+        interpreter = find_interpreter(for_other_users=any(slot.user for slot in slots))
+        launcher = Launcher(
+            host=agent.name,
+            root=root,
+            programs=install_programs(root, interpreter),
+            boot_id=boot_id(),
+            cgroup_base=cgroup_base(root),
+            environ=environ,
+        )
+        if launcher.cgroup_base is None:
+            log.warning("cgroup.absent", reason="no cgroup version 2 here; process groups have to do")
+        supervisor = Supervisor(launcher, slots, clock=clock, timing=timing, log=log)
+        supervisor.look()
+        server = ControlPlane(agent, credential, root, data, supervisor, clock=clock, timing=timing, log=log)
+        questions = QuestionDoor(lambda: _status(agent, supervisor, server))
+        nudges = NudgeDoor(root.shim_socket, supervisor.loop.nudge)
+        try:
+            await questions.open(root.socket)
+            log.info("agent.ready", host=agent.name, root=str(root.path), slots=len(slots))
+            announce({"ready": True, "host": agent.name, "pid": os.getpid()})
+            await _until_stopped(stop, supervisor.loop.run(), server.run())
+            log.info("agent.stopped", host=agent.name)
+        finally:
+            nudges.close()
+            await questions.close()
+            await supervisor.close()
+
+
+async def _until_stopped(stop: asyncio.Event, *work: Any) -> None:
+    """Runs `work` until `stop`; what one of them raises ends the others and is raised here."""
+    running = {asyncio.ensure_future(one) for one in work}
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+    finally:
+        for one in (stopping, *running):
+            one.cancel()
+        await asyncio.gather(stopping, *running, return_exceptions=True)
+
+
+def _status(agent: Agent, supervisor: Supervisor, server: ControlPlane) -> dict[str, Any]:
+    sync = server.sync
+    return {
+        "host": agent.name,
+        "pid": os.getpid(),
+        "version": __version__,
+        "server": agent.server,
+        "slots": msgspec.to_builtins(supervisor.slots()),
+        "unacknowledged_ends": len(supervisor.ended()),
+        "last_sync": msgspec.to_builtins(sync.last_answer_at) if sync else None,
+        "trouble": sync.trouble if sync else "not enrolled yet",
+    }
+
+
+def agent_status(root: Path) -> dict[str, Any]:
+    """What the agent that lives on `root` says of itself. Raises Refused when none answers."""
+    answer = ask_agent(Root(path=root).socket, {"v": 1, "status": True})
+    return dict(answer["status"])

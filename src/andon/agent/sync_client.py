@@ -1,0 +1,175 @@
+"""The sync with the control plane: level-triggered, one held request at a time (interfaces.md 5).
+
+What is sent is computed afresh each time from what the slots are, and repeated until an answer
+acknowledges it; a lost request or answer costs time, never a fact. While the control plane is away
+nothing here is ended or deleted (R86).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from andon.agent.backoff import Backoff
+from andon.agent.timing import Timing
+from andon.model.wire import EndReport, SlotReport, SyncAnswer, SyncRequest
+from andon.runtime.clock import Clock
+from andon.runtime.http_client import Answer, HttpClient, Unreachable
+from andon.runtime.logging import Logger
+from andon.runtime.loop import Nudge, wait_for_nudge
+
+_REFUSED = {
+    401: "This host's token is unknown or revoked. Enrol it again with `andon host add`.",
+    403: "This host's token does not open the sync. Enrol it again with `andon host add`.",
+    409: "Another agent serves under this host's name. Stop it, or give this one another [agent] name.",
+    426: "The control plane does not serve this agent's version. Install the version that it has.",
+}
+
+
+class Slots(Protocol):
+    """What the sync carries, and who acts on its answers."""
+
+    changed: Nudge
+
+    def slots(self) -> tuple[SlotReport, ...]: ...
+    def ended(self) -> tuple[EndReport, ...]: ...
+    def acknowledge(self, ends: tuple[EndReport, ...]) -> None: ...
+    def apply(self, answer: SyncAnswer) -> None: ...
+
+
+class SyncClient:
+    """Keeps the control plane informed and obeys its answers."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        slots: Slots,
+        *,
+        host: str,
+        boot_id: str,
+        version: str,
+        clock: Clock,
+        timing: Timing,
+        backoff: Backoff,
+        log: Logger,
+        heard: Callable[[Mapping[str, Any]], None] = lambda policy: None,
+    ) -> None:
+        self._heard = heard
+        self._http, self._slots = http, slots
+        self._host, self._boot_id, self._version = host, boot_id, version
+        self._clock, self._timing, self._backoff, self._log = clock, timing, backoff, log
+        self._seq = int(clock.now().timestamp() * 1e9)
+        self._confirmed: tuple[SlotReport, ...] | None = None
+        """The slots as the control plane last acknowledged them; None: it must hear everything."""
+        self._last: SyncAnswer | None = None
+        self._trouble: str | None = None
+        self.last_answer_at: datetime | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the control plane does not serve us at present; None when it does."""
+        return self._trouble
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            seen = self._slots.changed.version
+            began = self._clock.monotonic()
+            request = self._request()
+            try:
+                answer = await self._ask(request, seen)
+                if answer is None:
+                    continue
+                idle = self._take(request, answer)
+            except (Unreachable, msgspec.MsgspecError, OSError) as error:
+                self._say(str(error))
+                await self._clock.sleep(self._backoff.pause())
+                continue
+            if answer.status in _REFUSED:
+                await self._clock.sleep(self._timing.refused_retry)
+            elif answer.status not in (200, 204):
+                await self._clock.sleep(self._backoff.pause())
+            elif idle and self._clock.monotonic() - began < self._timing.breath:
+                # It neither held us nor said anything new: do not ask in circles.
+                await wait_for_nudge(self._slots.changed, seen, self._clock, self._timing.breath)
+
+    def _request(self) -> SyncRequest:
+        self._seq += 1
+        slots = self._slots.slots()
+        first = self._confirmed is None
+        return SyncRequest(
+            host=self._host,
+            boot_id=self._boot_id,
+            seq=self._seq,
+            agent_version=self._version,
+            slots=slots if slots != self._confirmed else None,
+            ended=self._slots.ended(),
+            leases=() if first else None,
+        )
+
+    def _has_news(self, request: SyncRequest) -> bool:
+        told = request.slots if request.slots is not None else self._confirmed
+        return self._slots.slots() != told or self._slots.ended() != request.ended
+
+    async def _ask(self, request: SyncRequest, seen: int) -> Answer | None:
+        """The answer; None when a local change must be said first."""
+        asking = asyncio.ensure_future(
+            self._http.request("POST", "/agent/v1/sync", body=encode_sync(request), timeout=self._timing.answer)
+        )
+        changing = asyncio.ensure_future(self._news(request, seen))
+        try:
+            await asyncio.wait({asking, changing}, return_when=asyncio.FIRST_COMPLETED)
+            return asking.result() if asking.done() else None
+        finally:
+            asking.cancel()
+            changing.cancel()
+            await asyncio.gather(asking, changing, return_exceptions=True)
+
+    async def _news(self, request: SyncRequest, seen: int) -> None:
+        await self._clock.sleep(self._timing.settle)
+        while not self._has_news(request):
+            await self._slots.changed.wait_beyond(seen)
+            seen = self._slots.changed.version
+
+    def _take(self, request: SyncRequest, answer: Answer) -> bool:
+        """Acts on an answer; says whether neither side had anything new."""
+        silent = request.slots is None and not request.ended
+        if answer.status == 204:
+            return silent
+        if answer.status != 200:
+            self._say(_REFUSED.get(answer.status, answer.error_text()), status=answer.status)
+            return False
+        wanted = msgspec.json.decode(answer.body, type=SyncAnswer)
+        self._backoff.reset()
+        self._well()
+        if wanted.ack >= request.seq:
+            if request.slots is not None:
+                self._confirmed = request.slots
+            self._slots.acknowledge(request.ended)
+        if wanted.resync:
+            self._confirmed = None
+        self._heard(wanted.policy)
+        self._slots.apply(wanted)
+        told = msgspec.structs.replace(wanted, ack=0)
+        same, self._last = told == self._last, told
+        return silent and same
+
+    def _say(self, trouble: str, **facts: object) -> None:
+        """Once for each trouble, not once for each try."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._log.warning("sync.refused" if facts else "sync.away", reason=trouble, **facts)
+
+    def _well(self) -> None:
+        self.last_answer_at = self._clock.now()
+        if self._trouble is not None:
+            self._log.info("sync.back", after=self._trouble)
+            self._trouble = None
+
+
+def encode_sync(request: SyncRequest) -> bytes:
+    """The body of a sync: a section that did not change is left out, an empty one is empty."""
+    fields: dict[str, object] = msgspec.to_builtins(request)
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})

@@ -1,0 +1,1 @@
+"""The reconcilers, one file each: observe, decide, act. What they share is `fleet.Fleet`."""

@@ -1,0 +1,104 @@
+"""Act "mint_runner": a JIT config for a reserved claim (R20, R22, R26).
+
+A lost answer is the hard case: GitHub has the runner, we do not have its config. The retry is
+answered 409; the name is looked up, and since no process can have started without the config, the
+registration is deleted and minted anew.
+"""
+
+from datetime import timedelta
+
+from andon.github.outcomes import Failed, FailureClass
+from andon.github.payloads import JitAnswer
+from andon.loops.claims import give_back
+from andon.loops.fleet import Fleet
+from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
+from andon.model.machine import Rejected
+from andon.rules.backoff import backoff
+from andon.store import claims, outbox, pauses
+from andon.store.claims import Change, advance
+from andon.store.outbox import Act
+from andon.store.transaction import Tx
+
+MAX_TRIES = 3
+"""Tries for one claim before it leaves the head of the queue and its owner is paused (R20)."""
+AGAIN_SOON = timedelta(milliseconds=200)
+
+
+async def mint_runner(fleet: Fleet, act: Act) -> None:
+    """Performs the act once."""
+    claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
+    if claim is None or claim.state is not ClaimState.RESERVED or claim.generation != act.generation:
+        await fleet.store.write(lambda tx: outbox.finish(tx, act, result="the claim needs no runner any more"))
+        return
+    wanted = act.payload
+    scope = fleet.scope(claim.owner, claim.repository)
+    got = await fleet.github.mint_runner(
+        scope, name=wanted["name"], group=wanted["group"], labels=tuple(wanted["labels"])
+    )
+    if isinstance(got, JitAnswer):
+        await fleet.store.write(lambda tx: _keep(tx, act, got))
+    elif got.kind is FailureClass.CONFLICT:
+        await _free_the_name(fleet, act)
+    elif got.kind in (FailureClass.RETRY_LATER, FailureClass.MALFORMED) and act.attempts + 1 < MAX_TRIES:
+        until = fleet.clock.now() + backoff(act.attempts)
+        await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=got.message))
+    else:
+        await fleet.store.write(lambda tx: _give_back(tx, act, got))
+        fleet.log.warning("owner.paused", owner=claim.owner, failure=got.kind.value, message=got.message)
+
+
+def _keep(tx: Tx, act: Act, got: JitAnswer) -> None:
+    claim = claims.get_claim(tx.connection, act.subject)
+    moved = None
+    if claim is not None and claim.generation == act.generation:
+        moved = advance(
+            tx,
+            claim,
+            Change(
+                event=ClaimEvent.MINTED,
+                actor="loop:outbox",
+                reason="GitHub gave a JIT config",
+                evidence={"runner_id": got.runner.id, "runner": got.runner.name},
+                deadline=tx.now + CLAIMS.limit(ClaimState.MINTED),
+                values={"runner_id": got.runner.id},
+            ),
+        )
+    if claim is None or moved is None or isinstance(moved, Rejected):
+        # Released while GitHub was answering: nobody will start this runner.
+        _retire(tx, act)
+        outbox.finish(tx, act, result="minted too late; the runner is removed again")
+        return
+    claims.keep_jit_config(tx, claim.id, got.encoded_jit_config)
+    pauses.resume(tx, claim.owner)
+    outbox.finish(tx, act, result=f"runner {got.runner.id}")
+
+
+def _retire(tx: Tx, act: Act) -> None:
+    payload = {name: act.payload[name] for name in ("owner", "repository", "name")}
+    tx.order("retire_runner", key=f"retire:{act.subject}", subject=act.subject, payload=payload)
+
+
+def _give_back(tx: Tx, act: Act, failure: Failed) -> None:
+    claim = claims.get_claim(tx.connection, act.subject)
+    outbox.finish(tx, act, result=failure.message, failed=True)
+    if claim is None:
+        return
+    pauses.pause(tx, claim.owner, reason=failure.message, until=failure.until)
+    if claim.state is ClaimState.RESERVED and claim.generation == act.generation:
+        give_back(tx, claim, reason=f"no runner could be minted: {failure.message}")
+
+
+async def _free_the_name(fleet: Fleet, act: Act) -> None:
+    """409: looks the name up, removes the registration nobody can use, and mints again."""
+    scope = fleet.scope(act.payload["owner"], act.payload["repository"])
+    found = await fleet.github.find_runner(scope, act.payload["name"])
+    pause, reason = backoff(act.attempts), "the name exists; its registration could not be looked up"
+    if not isinstance(found, Failed):
+        failure = None if found is None else await fleet.github.delete_runner(scope, found.id)
+        if failure is None or failure.kind is FailureClass.GONE:
+            pause, reason = AGAIN_SOON, "the name was taken by a lost answer; removed, minting again"
+            fleet.log.info("runner.lost_answer", runner=act.payload["name"], claim=act.subject)
+        else:
+            reason = f"the name exists and cannot be removed: {failure.message}"
+    until = fleet.clock.now() + pause
+    await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason))

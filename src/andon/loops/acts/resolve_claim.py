@@ -1,0 +1,140 @@
+"""Act "resolve_claim": asks GitHub about the job and the runner of a claim in doubt, and judges.
+
+The evidence table is `rules.claim_doubt`. A question without an answer changes nothing and is
+asked again (law 4); the registration is deleted before anything is given up.
+"""
+
+from datetime import timedelta
+
+import msgspec
+
+from andon.github.client import Answered
+from andon.github.outcomes import Failed, FailureClass
+from andon.github.payloads import RunnerObject
+from andon.loops.acts.learn import keep_answer
+from andon.loops.fleet import Fleet
+from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
+from andon.model.job_states import JobStatus
+from andon.model.nouns import Claim
+from andon.model.wire import SlotState
+from andon.rules.backoff import backoff
+from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict, judge
+from andon.store import claims, hosts, jobs, outbox
+from andon.store.claims import Change, advance
+from andon.store.outbox import Act
+from andon.store.transaction import Tx
+
+LOOK_AGAIN = timedelta(seconds=10)
+
+
+class _Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    claim: Claim
+    job: JobFact
+    process: ProcessFact
+
+
+async def resolve_claim(fleet: Fleet, act: Act) -> None:
+    """Performs the act once."""
+    claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
+    if claim is None or claim.state is not ClaimState.ORPHANED:
+        await fleet.store.write(lambda tx: outbox.finish(tx, act, result="no longer in doubt"))
+        return
+    answer = await fleet.github.job(claim.repository, claim.job_id) if claim.job_id is not None else None
+    if isinstance(answer, Failed) and answer.kind is not FailureClass.GONE:
+        await _ask_again(fleet, act, answer.message, answer)
+        return
+    evidence = await fleet.store.write(lambda tx: _learn_job(tx, fleet, act, answer))
+    if evidence is None:
+        return
+    scope = fleet.scope(claim.owner, claim.repository)
+    found = await fleet.github.find_runner(scope, claim.runner_name)
+    if isinstance(found, Failed):
+        await _ask_again(fleet, act, found.message, found)
+        return
+    runner = _runner_fact(found)
+    verdict = judge(evidence.job, runner, evidence.process)
+    if verdict.act is DoubtAct.REMOVE and found is not None:
+        failure = await fleet.github.delete_runner(scope, found.id)
+        if failure is not None and failure.kind is not FailureClass.GONE:
+            await _ask_again(fleet, act, f"the registration was not removed: {failure.message}", failure)
+            return
+    facts = {"job": evidence.job.value, "runner": runner.value, "process": evidence.process.value}
+    await fleet.store.write(lambda tx: _conclude(tx, act, evidence.claim, verdict, facts))
+    fleet.log.info("claim.judged", claim=claim.id, job=claim.job_id, verdict=verdict.act.value, **facts)
+    if verdict.act in (DoubtAct.REMOVE, DoubtAct.GIVE_UP):
+        fleet.count("andon_rescues_total", kind=evidence.job.value)
+
+
+def _learn_job(tx: Tx, fleet: Fleet, act: Act, answer: Answered | Failed | None) -> _Evidence | None:
+    """Applies GitHub's word on the job first: often that settles the claim. None when it did."""
+    if isinstance(answer, Answered):
+        before = claims.get_claim(tx.connection, act.subject)
+        keep_answer(tx, fleet, before.repository if before else "", answer, None, "resolve")
+    claim = claims.get_claim(tx.connection, act.subject)
+    if claim is None or claim.state is not ClaimState.ORPHANED:
+        outbox.finish(tx, act, result="GitHub's word on the job settled it")
+        return None
+    return _Evidence(claim=claim, job=_job_fact(tx, claim, answer), process=_process_fact(tx, claim))
+
+
+def _job_fact(tx: Tx, claim: Claim, answer: Answered | Failed | None) -> JobFact:
+    job = jobs.get_job(tx.connection, claim.job_id) if claim.job_id is not None else None
+    if job is None or not isinstance(answer, Answered):
+        return JobFact.ABSENT
+    here = job.runner_name == claim.runner_name
+    if job.status is JobStatus.IN_PROGRESS:
+        return JobFact.HERE if here else JobFact.ELSEWHERE
+    if job.status is JobStatus.COMPLETED:
+        return JobFact.DONE_HERE if here else JobFact.ELSEWHERE
+    return JobFact.QUEUED if job.status is JobStatus.QUEUED else JobFact.WAITING
+
+
+def _process_fact(tx: Tx, claim: Claim) -> ProcessFact:
+    if claim.ended_at is not None:
+        return ProcessFact.GONE
+    for slot in hosts.all_slots(tx.connection, host=claim.host):
+        if slot.slot == claim.slot and slot.claim == claim.id and slot.state != SlotState.IDLE.value:
+            return ProcessFact.ALIVE
+    return ProcessFact.UNKNOWN
+
+
+def _runner_fact(found: RunnerObject | None) -> RunnerFact:
+    if found is None:
+        return RunnerFact.ABSENT
+    if found.busy:
+        return RunnerFact.BUSY
+    return RunnerFact.IDLE if found.status == "online" else RunnerFact.OFFLINE
+
+
+def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str, str]) -> None:
+    def move(event: ClaimEvent, deadline: timedelta | None = None) -> None:
+        advance(
+            tx,
+            claim,
+            Change(
+                event=event,
+                actor="loop:claims",
+                reason=verdict.reason,
+                evidence=dict(facts),
+                deadline=tx.now + deadline if deadline else None,
+            ),
+        )
+
+    match verdict.act:
+        case DoubtAct.REMOVE | DoubtAct.GIVE_UP:
+            move(ClaimEvent.GIVEN_UP)
+        case DoubtAct.SETTLE:
+            move(ClaimEvent.SERVED)
+        case DoubtAct.BIND:
+            move(ClaimEvent.BOUND)
+        case DoubtAct.KEEP:
+            move(ClaimEvent.KEPT, CLAIMS.limit(ClaimState.REGISTERED))
+        case DoubtAct.WAIT:
+            outbox.postpone(tx, act, until=tx.now + LOOK_AGAIN, reason=verdict.reason)
+            return
+    outbox.finish(tx, act, result=verdict.act.value)
+
+
+async def _ask_again(fleet: Fleet, act: Act, reason: str, failure: Failed) -> None:
+    until = failure.until or fleet.clock.now() + backoff(act.attempts)
+    await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason))

@@ -1,0 +1,26 @@
+"""Every kind of act, and what performs it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from andon.loops.acts.learn import learn_job, learn_run
+from andon.loops.acts.mint_runner import mint_runner
+from andon.loops.acts.note_would import note_would_claim
+from andon.loops.acts.resolve_claim import resolve_claim
+from andon.loops.acts.retire_runner import retire_runner
+from andon.loops.fleet import Fleet
+from andon.store.outbox import Act
+
+_ACTS: Mapping[str, Callable[[Fleet, Act], Awaitable[None]]] = {
+    "mint_runner": mint_runner,
+    "retire_runner": retire_runner,
+    "resolve_claim": resolve_claim,
+    "learn_job": learn_job,
+    "learn_run": learn_run,
+    "note_would_claim": note_would_claim,
+}
+
+
+def acts(fleet: Fleet) -> dict[str, Callable[[Act], Awaitable[None]]]:
+    """The acts, bound to a fleet."""
+    return {kind: partial(perform, fleet) for kind, perform in _ACTS.items()}

@@ -1,0 +1,69 @@
+"""Loop "deliveries": stored webhooks become news, and news becomes state; once per GUID.
+
+A delivery that fails by our own fault is tried a few times and then put aside as failed, so that
+one bad body never holds up the others; a redelivery revives it.
+"""
+
+from andon.github.parsing import parse_delivery
+from andon.loops.fleet import Fleet
+from andon.model.journal import Entry
+from andon.model.news import Ignored, JobNews, RunNews
+from andon.store import deliveries
+from andon.store.apply_news import apply_job_news, apply_run_news
+from andon.store.deliveries import Delivery
+from andon.store.transaction import Tx
+
+BATCH = 100
+
+
+class ApplyDeliveries:
+    """One pass applies what waits, oldest first."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def run_once(self) -> float | None:
+        """Applies one batch; asks to be called again at once while more wait."""
+        waiting = await self._fleet.store.read(lambda connection: deliveries.to_apply(connection, BATCH))
+        for delivery in waiting:
+            await self._apply(delivery)
+        return 0.0 if len(waiting) == BATCH else None
+
+    async def _apply(self, delivery: Delivery) -> None:
+        news = parse_delivery(delivery.event, delivery.guid, delivery.body)
+        try:
+            outcome = await self._fleet.store.write(lambda tx: self._write(tx, delivery, news))
+        except Exception as error:
+            # The reason text lets the ledger tell "we failed" from "not ours" (R6).
+            reason = f"{type(error).__name__}: {error}"
+            put_aside = await self._fleet.store.write(lambda tx: deliveries.count_failure(tx, delivery, reason[:500]))
+            self._fleet.log.exception("delivery.failed", guid=delivery.guid, put_aside=put_aside)
+            outcome = ("failed", "our_fault") if put_aside else None
+        if outcome is not None:
+            state, reason = outcome
+            self._fleet.count("andon_deliveries_total", event=delivery.event, outcome=state, reason=reason)
+
+    def _write(self, tx: Tx, delivery: Delivery, news: JobNews | RunNews | Ignored) -> tuple[str, str]:
+        if isinstance(news, JobNews):
+            applied = apply_job_news(tx, news, self._fleet.config)
+            if not isinstance(applied, Ignored):
+                reason = "changed" if applied.changed else "nothing_new"
+                deliveries.finish(tx, delivery, state="applied", reason=reason)
+                return "applied", reason
+            news = applied
+        if isinstance(news, Ignored):
+            deliveries.finish(tx, delivery, state="ignored", reason=news.reason)
+            tx.record(
+                Entry(
+                    actor="github",
+                    kind="delivery.ignored",
+                    subject_kind="delivery",
+                    subject_id=delivery.guid,
+                    reason=news.reason,
+                    evidence={"event": delivery.event, "detail": news.detail[:300]},
+                )
+            )
+            return "ignored", news.reason
+        apply_run_news(tx, news)
+        deliveries.finish(tx, delivery, state="applied", reason="changed")
+        return "applied", "changed"

@@ -1,0 +1,94 @@
+"""Loop "claims": every deadline of the claim table, with its consequence (model.claim_states).
+
+Nothing is given up here that GitHub knows of: in doubt means that GitHub is asked (promise 1).
+"""
+
+from andon.loops.fleet import Fleet
+from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
+from andon.model.journal import Entry
+from andon.model.nouns import Claim
+from andon.store import claims, outbox
+from andon.store.claims import Change, advance
+from andon.store.doubt import ask, doubt
+from andon.store.transaction import Tx
+
+BATCH = 100
+"""Most overdue claims of one pass: the rail of this loop."""
+ACTOR = "loop:claims"
+
+
+class ClaimDeadlines:
+    """One pass handles what is overdue, and sleeps until the next deadline."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def run_once(self) -> float | None:
+        """Handles what is overdue; gives the seconds until the next deadline."""
+        if self._fleet.lease() is None:
+            return None
+        now = self._fleet.clock.now()
+        late = await self._fleet.store.read(lambda connection: claims.overdue(connection, now, BATCH))
+        for claim in late:
+            await self._fleet.store.write(lambda tx, claim=claim: self._handle(tx, claim.id))
+            self._fleet.log.info("claim.overdue", claim=claim.id, job=claim.job_id, state=claim.state.value)
+        if len(late) == BATCH:
+            return 0.0
+        upcoming = await self._fleet.store.read(claims.next_deadline)
+        return None if upcoming is None else max(0.05, (upcoming - self._fleet.clock.now()).total_seconds())
+
+    def _handle(self, tx: Tx, claim_id: str) -> None:
+        claim = claims.get_claim(tx.connection, claim_id)
+        if claim is None or claim.deadline is None or claim.deadline > tx.now:
+            return
+        if claim.state is ClaimState.RESERVED:
+            give_back(tx, claim, reason="GitHub gave no JIT config within 30 s")
+        elif claim.state in (ClaimState.MINTED, ClaimState.LAUNCHED, ClaimState.REGISTERED):
+            doubt(tx, claim, actor=ACTOR, reason=f"{claim.state.value} for too long: {_limit_text(claim)}")
+        elif claim.state is ClaimState.ORPHANED:
+            claims.set_facts(tx, claim, deadline=tx.now + CLAIMS.limit(ClaimState.ORPHANED))
+            if not outbox.is_pending(tx.connection, "resolve_claim", claim.id):
+                ask(tx, claim)
+        elif claim.state is ClaimState.BUSY:
+            self._ask_about_busy(tx, claim)
+
+    def _ask_about_busy(self, tx: Tx, claim: Claim) -> None:
+        """Past its limit a job is asked about and journalled; never ended by us (R28)."""
+        claims.set_facts(tx, claim, deadline=None)
+        tx.record(
+            Entry(
+                actor=ACTOR,
+                kind="claim.overlong",
+                subject_kind="claim",
+                subject_id=claim.id,
+                generation=claim.generation,
+                from_state=claim.state.value,
+                to_state=claim.state.value,
+                reason="the job runs longer than its limit; GitHub is asked, nothing is ended",
+                job_id=claim.job_id,
+                host=claim.host,
+            )
+        )
+        if claim.job_id is not None:
+            tx.order(
+                "learn_job",
+                key=f"learn_job:{claim.job_id}:overlong:{claim.id}",
+                subject=str(claim.job_id),
+                payload={"repository": claim.repository, "job_id": claim.job_id},
+            )
+
+
+def _limit_text(claim: Claim) -> str:
+    return CLAIMS.deadlines[claim.state].text
+
+
+def give_back(tx: Tx, claim: Claim, *, reason: str) -> None:
+    """Releases a claim whose runner may or may not exist at GitHub, and orders its removal by name."""
+    advance(tx, claim, Change(event=ClaimEvent.GIVEN_UP, actor=ACTOR, reason=reason))
+    tx.order(
+        "retire_runner",
+        key=f"retire:{claim.id}",
+        subject=claim.id,
+        generation=claim.generation,
+        payload={"owner": claim.owner, "repository": claim.repository, "name": claim.runner_name},
+    )

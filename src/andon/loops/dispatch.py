@@ -1,0 +1,33 @@
+"""Loop "dispatch": one leader, one snapshot, one batch of claims a transaction (rules.dispatch)."""
+
+from andon.loops.fleet import Fleet
+from andon.store import leases
+from andon.store.dispatch import Round, dispatch_once
+from andon.store.transaction import Tx
+
+
+class Dispatch:
+    """One pass claims as many slots as there is work for, a batch at a time."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def run_once(self) -> float | None:
+        """One round; asks to be called again at once when the batch was full."""
+        lease = self._fleet.lease()
+        if lease is None:
+            return None
+        mode = self._fleet.config.rails.mode
+
+        def write(tx: Tx) -> Round:
+            leases.check(tx, lease)
+            return dispatch_once(tx, self._fleet.policy, fleet=self._fleet.fleet_id, mode=mode)
+
+        done = await self._fleet.store.write(write)
+        for claim in done.claimed:
+            self._fleet.count("andon_claims_total", outcome="reserved")
+            self._fleet.count("andon_automatic_acts_total", rail="dispatch", mode=mode)
+            self._fleet.log.info(
+                "claim.reserved", claim=claim.id, job=claim.job_id, host=claim.host, slot=claim.slot, pool=claim.pool
+            )
+        return 0.0 if done.more else None

@@ -1,0 +1,59 @@
+"""What every loop works with: the store, GitHub, the configuration, time, and leadership."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from andon.github.client import GitHub, Scope
+from andon.model.config import Config, Pool
+from andon.rules.dispatch import Policy
+from andon.runtime.clock import Clock
+from andon.runtime.logging import Logger
+from andon.store.leases import Lease
+from andon.store.transaction import Store
+
+
+class Counter(Protocol):
+    """Counts something by labels: `count("andon_claims_total", outcome="released")`."""
+
+    def __call__(self, name: str, /, **labels: str) -> None: ...
+
+
+class Fleet:
+    """One fleet as this process serves it."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        store: Store,
+        github: GitHub,
+        clock: Clock,
+        log: Logger,
+        fleet_id: str,
+        count: Counter,
+        lease: Callable[[], Lease | None],
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.github = github
+        self.clock = clock
+        self.log = log
+        self.fleet_id = fleet_id
+        self.count = count
+        self.lease = lease
+        """The leader's lease, while this process trusts it."""
+        self.pools: Mapping[str, Pool] = {pool.name: pool for pool in config.pool}
+        self.policy = Policy(
+            pools=self.pools,
+            max_slots={owner.login: owner.max_slots for owner in config.owner if owner.max_slots is not None},
+        )
+        self._organisation_wide = {owner.login.lower() for owner in config.owner if owner.runners == "organisation"}
+
+    def scope(self, owner: str, repository: str) -> Scope:
+        """Where runners for this work are registered."""
+        organisation = owner.lower() in self._organisation_wide
+        return Scope(owner=owner, repository=None if organisation else repository)
+
+    def repositories(self) -> tuple[str, ...]:
+        """The repositories that the configuration names."""
+        return tuple(dict.fromkeys(name for owner in self.config.owner for name in owner.repositories))

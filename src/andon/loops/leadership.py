@@ -1,0 +1,48 @@
+"""Loop "leadership": keeps the lease that lets this process decide and act (design.md section 7).
+
+The lease is trusted for less time than it lasts, by the local monotonic clock: a process that was
+paused finds its trust run out before the database's clock would let another one in.
+"""
+
+from datetime import timedelta
+
+from andon.runtime.clock import Clock
+from andon.runtime.logging import Logger
+from andon.store import leases
+from andon.store.leases import Lease
+from andon.store.transaction import Store
+
+LASTS = timedelta(seconds=15)
+TRUSTED = timedelta(seconds=10)
+RENEW_S = 4.0
+LEADER = "leader"
+
+
+class Leadership:
+    """Takes and renews the lease; `lease()` is None while another process leads."""
+
+    def __init__(self, store: Store, clock: Clock, log: Logger, *, holder: str, alone: bool) -> None:
+        self._store = store
+        self._clock = clock
+        self._log = log
+        self._holder = holder
+        self._alone = alone
+        self._lease: Lease | None = None
+        self._trusted_until = 0.0
+
+    def lease(self) -> Lease | None:
+        """The lease, while it can be trusted."""
+        return self._lease if self._clock.monotonic() < self._trusted_until else None
+
+    async def run_once(self) -> float | None:
+        """Renews; the trust counts from before the question, so a slow answer only shortens it."""
+        asked = self._clock.monotonic()
+        held = await self._store.write(lambda tx: leases.take(tx, LEADER, self._holder, lasts=LASTS, alone=self._alone))
+        if (held is None) != (self._lease is None) or (
+            held is not None and self._lease is not None and held.generation != self._lease.generation
+        ):
+            self._log.info("leadership.changed", leads=held is not None, generation=held.generation if held else None)
+        self._lease = held
+        if held is not None:
+            self._trusted_until = asked + TRUSTED.total_seconds()
+        return None

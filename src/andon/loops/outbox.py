@@ -1,0 +1,75 @@
+"""Loop "outbox": performs acts that were decided, some at a time, and records how each went.
+
+An act may be performed twice (a crash between act and record); each kind in `acts` is written so
+that this does no harm.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from andon.loops.fleet import Fleet
+from andon.rules.backoff import backoff
+from andon.store import outbox
+from andon.store.outbox import Act
+
+AT_ONCE = 16
+"""Acts under way together; GitHub allows 100 requests at once (contract section 5)."""
+
+Perform = Callable[[Act], Awaitable[None]]
+
+
+class Outbox:
+    """One pass starts what is due; each act that ends wakes the loop again."""
+
+    def __init__(self, fleet: Fleet, acts: Mapping[str, Perform], wake: Callable[[], None]) -> None:
+        self._fleet = fleet
+        self._acts = acts
+        self._wake = wake
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    async def run_once(self) -> float | None:
+        """Starts due acts up to the limit; gives the seconds until the next one is due."""
+        if self._fleet.lease() is None:
+            return None
+        now = self._fleet.clock.now()
+        room = AT_ONCE - len(self._under_way)
+        if room <= 0:
+            return None
+        busy = frozenset(self._under_way)
+        acts = await self._fleet.store.read(lambda connection: outbox.due(connection, now, room, busy))
+        for act in acts:
+            task = asyncio.create_task(self._perform(act), name=f"act {act.kind}")
+            self._under_way[act.id] = task
+            task.add_done_callback(lambda _, act_id=act.id: self._ended(act_id))
+        upcoming = await self._fleet.store.read(lambda connection: outbox.next_due(connection, now))
+        return None if upcoming is None else max(0.01, (upcoming - self._fleet.clock.now()).total_seconds())
+
+    async def stop(self, seconds: float) -> None:
+        """Lets acts under way end, at most `seconds`; what is cut off is performed again later."""
+        tasks = list(self._under_way.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _ended(self, act_id: str) -> None:
+        self._under_way.pop(act_id, None)
+        self._wake()
+
+    async def _perform(self, act: Act) -> None:
+        perform = self._acts.get(act.kind)
+        try:
+            if perform is None:
+                # Written by a newer version; a later one may know it.
+                await self.postpone(act, "this version does not know the kind of act")
+                return
+            await perform(act)
+        except Exception as error:
+            self._fleet.log.exception("act.failed", act=act.id, act_kind=act.kind, attempts=act.attempts)
+            await self.postpone(act, f"{type(error).__name__}: {error}")
+
+    async def postpone(self, act: Act, reason: str) -> None:
+        """Tries again later, with a growing pause."""
+        until = self._fleet.clock.now() + backoff(act.attempts)
+        await self._fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason[:500]))

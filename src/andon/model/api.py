@@ -1,0 +1,187 @@
+"""The shapes of the read API (interfaces.md section 6): what the web gives and the commands read.
+
+Times are RFC 3339 UTC with `Z`; durations are seconds in names that end in `_s`; unknown is null.
+"""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from andon.model.why import Why
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A list and where it goes on."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+class RunnerRef(msgspec.Struct, frozen=True, kw_only=True):
+    id: int | None
+    name: str
+
+
+class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's live claim."""
+
+    id: str
+    state: str
+    generation: int
+    since: datetime
+    deadline: datetime | None
+
+
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A journal line; `from` and `to` are states."""
+
+    id: str
+    at: datetime
+    actor: str
+    kind: str
+    subject: dict[str, Any]
+    from_: str | None = msgspec.field(name="from")
+    to: str | None
+    reason: str
+    mode: str
+    evidence: dict[str, Any]
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, GitHub's and our side of it."""
+
+    id: int
+    repository: str
+    owner: str
+    run_id: int
+    attempt: int
+    name: str
+    workflow: str | None
+    event: str | None
+    branch: str | None
+    sha: str
+    labels: tuple[str, ...]
+    pool: str | None
+    status: str
+    conclusion: str | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    runner: RunnerRef | None
+    host: str | None
+    slot: int | None
+    fingerprint: str | None = None
+    claim: ClaimView | None
+    verdict: dict[str, Any] | None = None
+    why: Why | None
+    story: tuple[JournalLine, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Only in the answer for one job."""
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: every attempt's jobs."""
+
+    id: int
+    repository: str
+    attempts: tuple[int, ...]
+    event: str | None
+    fork: bool | None
+    status: str | None
+    conclusion: str | None
+    jobs: tuple[JobView, ...]
+
+
+class SlotView(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot of a host. `state` is idle, starting, running, draining, quarantined, unavailable or unknown."""
+
+    slot: int
+    kind: str
+    pool: str
+    state: str
+    intent: str
+    job: int | None
+    runner: str | None
+    since: datetime
+
+
+class HostView(msgspec.Struct, frozen=True, kw_only=True):
+    """A host with its slots."""
+
+    name: str
+    intent: str
+    observed: str
+    last_seen: datetime | None
+    reason: str | None
+    version: str | None
+    boot_id: str | None
+    fingerprint: str | None = None
+    disk: tuple[dict[str, Any], ...]
+    slots: tuple[SlotView, ...]
+
+
+class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A runner of ours, by our joined views of it."""
+
+    id: int | None
+    name: str
+    github: str
+    busy: bool | None
+    process: str
+    heartbeat: str
+    verdict: str
+    host: str
+    slot: int
+    version: str | None = None
+
+
+class PoolView(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool: what it has and what is asked of it."""
+
+    name: str
+    labels: tuple[str, ...]
+    trust: str
+    slots: int
+    idle: int
+    running: int
+    waiting: int
+    oldest_queued_at: datetime | None
+
+
+class OwnerView(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner: what it uses of what it may use."""
+
+    login: str
+    weight: float
+    max_slots: int | None
+    used: int
+    waiting: int
+    paused_until: datetime | None
+    pause_reason: str | None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook delivery and what became of it."""
+
+    guid: str
+    event: str
+    action: str | None
+    received_at: datetime
+    state: str
+    reason: str | None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request was refused."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of every 4xx and 5xx."""
+
+    error: Problem

@@ -1,0 +1,117 @@
+"""Jobs, runs, claims, slots and hosts as the store keeps them."""
+
+from datetime import datetime
+
+import msgspec
+
+from andon.model.claim_states import ClaimState
+from andon.model.host_states import HostObserved, Intent
+from andon.model.job_states import JobStatus
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One workflow job of one attempt, as GitHub tells it. Nothing in it is ours but `pool`."""
+
+    id: int
+    repository: str
+    owner: str
+    run_id: int
+    attempt: int
+    name: str
+    workflow: str | None
+    branch: str | None
+    sha: str
+    labels: tuple[str, ...]
+    pool: str | None
+    """The first pool of the configuration that serves the labels; None: nobody serves them."""
+    status: JobStatus
+    conclusion: str | None
+    created_at: datetime
+    queued_at: datetime | None
+    """When we know it was first queued; the start of its waiting time."""
+    started_at: datetime | None
+    completed_at: datetime | None
+    runner_id: int | None
+    runner_name: str | None
+    order_at: datetime | None
+    """GitHub's time of what `status` says, where known: decides between queued and waiting."""
+    observed_at: datetime
+    """When we last heard of it, from any source."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a workflow run."""
+
+    id: int
+    attempt: int
+    repository: str
+    workflow: str | None
+    event: str
+    branch: str | None
+    sha: str
+    status: str
+    conclusion: str | None
+    fork: bool
+    """The head comes from another repository: work that a pool may not trust."""
+    observed_at: datetime
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Our reservation of a slot for demand. One claim is one runner, started at most once."""
+
+    id: str
+    job_id: int | None
+    """The demand it stands for; a shuffle moves it. None only in the middle of a swap."""
+    owner: str
+    repository: str
+    pool: str
+    host: str
+    slot: int
+    state: ClaimState
+    generation: int
+    runner_name: str
+    runner_id: int | None
+    created_at: datetime
+    since: datetime
+    """Since when it is in `state`."""
+    deadline: datetime | None
+    reason: str | None
+    """Why it is in doubt, or how it ended."""
+    ordered_generation: int | None
+    """The generation that the agent was told; a stop order names it (R32)."""
+    ended_at: datetime | None
+    """When the runner's process ended, as the agent reported it."""
+    exit: int | None
+    signal: int | None
+    tail: str | None
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A place for one runner on a host: our intent, and what the agent last reported."""
+
+    host: str
+    slot: int
+    kind: str
+    pool: str
+    intent: Intent
+    state: str
+    claim: str | None
+    runner: str | None
+    note: str | None
+    since: datetime
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine with an agent."""
+
+    name: str
+    intent: Intent
+    observed: HostObserved
+    reason: str | None
+    last_seen: datetime | None
+    version: str | None
+    boot_id: str | None
+    seq: int
+    """The newest sync that was applied; an older one changes nothing."""
+    disk: tuple[dict[str, object], ...]
+    enrolled_at: datetime

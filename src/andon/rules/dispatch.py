@@ -1,0 +1,141 @@
+"""Who gets a slot next: one snapshot in, explained decisions out.
+
+Waiting jobs come in groups of one owner and one pool, oldest first. Slots of a pool are handed
+round the owners by turns, so that a capped or unservable owner never holds up another (R18, R19).
+Weights, priorities and lanes join in here later; the shape stays: snapshot -> decisions.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from andon.model.config import Pool
+
+
+class WaitingJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A queued job without a live claim."""
+
+    id: int
+    repository: str
+    owner: str
+    pool: str
+    run_id: int
+    attempt: int
+    queued_at: datetime
+    run_known: bool
+    """Whether the run's event and fork status are known."""
+    fork: bool
+
+
+class FreeSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """An idle, open slot of a reporting, open host, without a live claim."""
+
+    host: str
+    slot: int
+    pool: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one round of dispatch looks at, read in one transaction."""
+
+    waiting: tuple[WaitingJob, ...]
+    """Oldest first within each owner and pool; at most as many as could be placed."""
+    free: tuple[FreeSlot, ...]
+    live_claims: Mapping[str, int]
+    """Live claims by owner."""
+    host_load: Mapping[str, int]
+    """Live claims by host, to spread the starts."""
+    paused_until: Mapping[str, datetime]
+    """Owners whose runners cannot be minted for now (R20)."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration says about dispatch."""
+
+    pools: Mapping[str, Pool]
+    max_slots: Mapping[str, int]
+    """Hard caps by owner; an owner without one is not in it (R18)."""
+    batch: int = 50
+    """Most claims of one round: one transaction, one group commit."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Claim this slot for this job."""
+
+    job: WaitingJob
+    slot: FreeSlot
+
+
+class Withhold(msgspec.Struct, frozen=True, kw_only=True):
+    """This job gets no slot now, although one may be free."""
+
+    job: WaitingJob
+    cause: str
+    """A cause of `rules.why`."""
+    facts: dict[str, object]
+
+
+class LearnRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask GitHub for the job's run first: its pool wants to know event and fork status."""
+
+    job: WaitingJob
+
+
+Decision = Place | Withhold | LearnRun
+
+
+def trusts(pool: Pool, job: WaitingJob) -> bool:
+    """Whether the pool takes work of this repository and origin (R93). The run must be known."""
+    if pool.trust == "any":
+        return True
+    if job.fork:
+        return False
+    return pool.trust == "no-forks" or job.repository in pool.repositories
+
+
+def decide(snapshot: Snapshot, policy: Policy, now: datetime) -> tuple[Decision, ...]:
+    """Places as many jobs as fit, and says why the others of the snapshot have to wait."""
+    decisions: list[Decision] = []
+    queues: dict[str, dict[str, list[WaitingJob]]] = defaultdict(lambda: defaultdict(list))
+    used = dict(snapshot.live_claims)
+    for job in snapshot.waiting:
+        pool = policy.pools.get(job.pool)
+        if pool is None:
+            decisions.append(Withhold(job=job, cause="unserved_label", facts={"pool": job.pool}))
+        elif (until := snapshot.paused_until.get(job.owner)) is not None and until > now:
+            decisions.append(Withhold(job=job, cause="rate_limited", facts={"until": until.isoformat()}))
+        elif pool.trust != "any" and not job.run_known:
+            decisions.append(LearnRun(job=job))
+        elif not trusts(pool, job):
+            decisions.append(Withhold(job=job, cause="reserved", facts={"trust": pool.trust, "fork": job.fork}))
+        else:
+            queues[job.pool][job.owner].append(job)
+
+    free: dict[str, list[FreeSlot]] = defaultdict(list)
+    for slot in snapshot.free:
+        free[slot.pool].append(slot)
+    load = dict(snapshot.host_load)
+    placed = 0
+    for pool_name, by_owner in queues.items():
+        slots = free[pool_name]
+        for job in _turns(by_owner):
+            cap = policy.max_slots.get(job.owner)
+            if cap is not None and used.get(job.owner, 0) >= cap:
+                facts: dict[str, object] = {"max_slots": cap, "used": used.get(job.owner, 0)}
+                decisions.append(Withhold(job=job, cause="capped", facts=facts))
+            elif slots and placed < policy.batch:
+                # The emptiest host first: starts spread, and a lost host takes less with it.
+                slot = min(slots, key=lambda each: (load.get(each.host, 0), each.host, each.slot))
+                slots.remove(slot)
+                load[slot.host] = load.get(slot.host, 0) + 1
+                used[job.owner] = used.get(job.owner, 0) + 1
+                placed += 1
+                decisions.append(Place(job=job, slot=slot))
+    return tuple(decisions)
+
+
+def _turns(by_owner: Mapping[str, list[WaitingJob]]) -> list[WaitingJob]:
+    """All owners' jobs, oldest first for now: where fairness will choose the next owner."""
+    return sorted((job for jobs in by_owner.values() for job in jobs), key=lambda job: (job.queued_at, job.id))

@@ -1,0 +1,31 @@
+"""One word for a slot, from what the agent reports, what we intend, and the claim that holds it."""
+
+from andon.model.claim_states import ClaimState
+from andon.model.host_states import HostObserved, Intent
+from andon.model.nouns import Claim, Host, Slot
+from andon.model.wire import SlotState
+
+
+def slot_state(slot: Slot, host: Host, claim: Claim | None) -> str:
+    """idle, starting, running, draining, quarantined, unavailable or unknown (interfaces.md section 6).
+
+    A host that does not report says nothing about its slots: unknown, not idle and not down (R35,
+    R38).
+    """
+    if host.observed is not HostObserved.REPORTING:
+        return "unknown"
+    if slot.state == SlotState.UNAVAILABLE.value:
+        return "unavailable"
+    if claim is not None and claim.state is ClaimState.BUSY:
+        return "running"
+    if slot.state == SlotState.RUNNING.value:
+        return "running"
+    if claim is not None or slot.state in (SlotState.STARTING.value, SlotState.LISTENING.value):
+        return "starting"
+    if slot.state == SlotState.STOPPING.value:
+        return "draining"
+    if Intent.QUARANTINED in (slot.intent, host.intent):
+        return "quarantined"
+    if Intent.DRAINING in (slot.intent, host.intent):
+        return "draining"
+    return "idle"

@@ -1,0 +1,210 @@
+"""One job from "Set up job" to "Complete job": hooks, steps, log and conclusion.
+
+The order and the words are the official worker's: a log made here is read by the same rules as a
+real one.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from andon.runtime.errors import AndonError
+from andon.sim.runner.conditions import BadCondition, holds
+from andon.sim.runner.job_log import JobLog
+from andon.sim.runner.messages import VERSION, JobOrder, Step
+from andon.sim.runner.processes import end, tracked
+from andon.sim.runner.reporter import Reporter
+from andon.sim.runner.scripts import BadScript, Script, hook_script, step_script
+from andon.sim.runner.step_process import Stop
+from andon.sim.runner.step_run import StepRun
+from andon.sim.runner.step_table import StepTable, Title
+from andon.sim.runner.timings import Timings
+from andon.sim.runner.variables import Places, default_variables, places
+
+HOOK_STARTED = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
+HOOK_COMPLETED = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED"
+_SHUTDOWN = (
+    "The runner has received a shutdown signal. This can happen when the runner service is stopped, "
+    "or a manually started runner is canceled."
+)
+
+
+class JobRun:
+    """Runs the job of `order` below the folder `root`; `environment` is what steps inherit."""
+
+    def __init__(
+        self,
+        order: JobOrder,
+        *,
+        root: Path,
+        environment: Mapping[str, str],
+        log: JobLog,
+        stop: Stop,
+        reporter: Reporter,
+        timings: Timings,
+    ) -> None:
+        self._order = order
+        self._job = order["job"]
+        self._root = root
+        self._environment = environment
+        self._log = log
+        self._stop = stop
+        self._timings = timings
+        self._failed = False
+        # The session is new for every runner and the job for every session.
+        self._tracking_id = f"github_{order['session']}-{self._job['id']}"
+        self._hooks = {name: environment[name] for name in (HOOK_STARTED, HOOK_COMPLETED) if environment.get(name)}
+        self.table = StepTable(self._titles(), reporter)
+
+    def run(self) -> str:
+        """Runs everything and returns the conclusion: success, failure or cancelled."""
+        self.table.start("setup")
+        try:
+            where = places(self._root, self._order["work_folder"], self._job["repository"])
+            self._set_up(where)
+        except (AndonError, OSError) as error:
+            self._log.error(str(error))
+            self.table.end("setup", "failure")
+            self.table.skip_rest()
+            return "failure"
+        self.table.end("setup", "success", show=False)
+        steps = StepRun(
+            environment={**self._environment, **self._job["env"]},
+            defaults=default_variables(
+                self._job, where, runner_name=self._order["runner_name"], tracking_id=self._tracking_id
+            ),
+            where=where,
+            log=self._log,
+            stop=self._stop,
+            timings=self._timings,
+        )
+        if HOOK_STARTED in self._hooks:
+            self._hook(steps, HOOK_STARTED, "started")
+        for number, step in enumerate(self._job["steps"]):
+            self._step(steps, number, step)
+        # The official runner skips this hook when it is stopped itself (actions/runner#2595).
+        if HOOK_COMPLETED in self._hooks and self._stop.reason != "shutdown":
+            self._hook(steps, HOOK_COMPLETED, "completed")
+        self.table.start("complete")
+        self._clean_up(where)
+        self.table.end("complete", "success", show=False)
+        self.table.skip_rest()
+        if self._stop.reason is not None:
+            return "cancelled"
+        return "failure" if self._failed else "success"
+
+    def _titles(self) -> list[Title]:
+        titles = [Title("setup", "Set up job")]
+        if HOOK_STARTED in self._hooks:
+            titles.append(Title("started", "Set up runner"))
+        titles += [Title(f"step-{number}", title_of(step)) for number, step in enumerate(self._job["steps"])]
+        if HOOK_COMPLETED in self._hooks:
+            titles.append(Title("completed", "Complete runner"))
+        return [*titles, Title("complete", "Complete job")]
+
+    def _set_up(self, where: Places) -> None:
+        self._log.line(f"Current runner version: '{VERSION}'")
+        self._log.line(f"Runner name: '{self._order['runner_name']}'")
+        self._log.line("Runner group name: 'Default'")
+        self._log.line(f"Machine name: '{os.uname().nodename}'")
+        self._log.line("##[group]Operating System\nLinux\n##[endgroup]")
+        self._log.line("Secret source: Actions\nPrepare workflow directory")
+        where.temp.mkdir(parents=True, exist_ok=True)
+        empty(where.temp)
+        where.workspace.mkdir(parents=True, exist_ok=True)
+        where.tool_cache.mkdir(exist_ok=True)
+        where.event_file.parent.mkdir()
+        where.event_file.write_text(json.dumps(self._job["event_payload"]), encoding="utf-8")
+        self._log.line("Prepare all required actions")
+        self._log.line(f"Complete job name: {self._job['name']}")
+
+    def _hook(self, steps: StepRun, variable: str, which: str) -> None:
+        """A hook has no time limit and no cancel of its own; its failure is the job's."""
+        self._log.line(f"A job {which} hook has been configured by the self-hosted runner administrator")
+        try:
+            script = hook_script(Path(self._hooks[variable]))
+        except BadScript as error:
+            self.table.start(which)
+            conclusion = self._refuse(str(error))
+        else:
+            conclusion = steps.run(script, name=which, on_start=lambda: self.table.start(which))
+        self._failed |= conclusion == "failure"
+        self.table.end(which, conclusion)
+
+    def _step(self, steps: StepRun, number: int, step: Step) -> None:
+        key = f"step-{number}"
+        try:
+            wanted = self._wanted(step)
+            script = step_script(step) if wanted else None
+        except (BadCondition, BadScript) as error:
+            self.table.start(key)
+            self._failed = True
+            self.table.end(key, self._refuse(str(error)))
+            return
+        if script is None:
+            self.table.end(key, "skipped", show=False)
+            return
+        conclusion = self._run_step(steps, key, step, script)
+        if conclusion == "failure" and step.get("continue-on-error"):
+            conclusion = "success"
+        self._failed |= conclusion == "failure"
+        self.table.end(key, conclusion, show=False)
+
+    def _run_step(self, steps: StepRun, key: str, step: Step, script: Script) -> str:
+        conclusion = steps.run(
+            script,
+            name=title_of(step),
+            on_start=lambda: self.table.start(key),
+            env=step.get("env", {}),
+            folder=step.get("working-directory"),
+            timeout_minutes=step.get("timeout-minutes"),
+            is_stopped=lambda: not self._wanted(step),
+            stoppable=self._stop.reason is None,
+        )
+        if conclusion == "cancelled":
+            if self._stop.reason == "shutdown":
+                self._log.error(_SHUTDOWN)
+            self._log.error("The operation was canceled.")
+        return conclusion
+
+    def _wanted(self, step: Step) -> bool:
+        return holds(step.get("if"), failed=self._failed, cancelled=self._stop.reason is not None)
+
+    def _refuse(self, reason: str) -> str:
+        self._log.error(reason)
+        return "failure"
+
+    def _clean_up(self, where: Places) -> None:
+        self._log.line("Cleaning up orphan processes")
+        # A fork may be under way while the table is read, so it is read until nothing new is found.
+        seen: set[int] = set()
+        while fresh := [one for one in tracked(self._tracking_id) if one.pid not in seen]:
+            for leftover in fresh:
+                seen.add(leftover.pid)
+                self._log.line(f"Terminate orphan process: pid ({leftover.pid}) ({leftover.name})")
+                end(leftover.pid)
+        empty(where.temp)
+
+
+def title_of(step: Step) -> str:
+    """A step's name as GitHub shows it."""
+    lines = step["run"].strip().splitlines() or [""]
+    return step.get("name") or f"Run {lines[0]}"
+
+
+def empty(folder: Path) -> None:
+    """Removes what is in `folder`; what cannot be removed stays, as with the official runner."""
+    try:
+        inside = list(folder.iterdir())
+    except OSError:
+        return
+    for path in inside:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            try:
+                path.unlink()
+            except OSError:
+                continue

@@ -1,0 +1,111 @@
+"""GitHub's endpoints for repositories, runs, jobs and logs (contract section 4)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from andon.sim.sandbox.endpoint import Asked, Endpoint, Reply, page_of, repository_of
+from andon.sim.sandbox.github import SandboxGitHub
+from andon.sim.sandbox.job_json import job_json
+from andon.sim.sandbox.log_links import LogLinks
+from andon.sim.sandbox.records import Job, Run, Stage
+from andon.sim.sandbox.refusals import not_found
+from andon.sim.sandbox.repository_json import repository_json
+from andon.sim.sandbox.run_json import run_json
+
+_REPOSITORY = "/repos/{owner}/{repo}"
+_RUNS = f"{_REPOSITORY}/actions/runs"
+_RUN = f"{_RUNS}/{{run_id}}"
+_JOB = f"{_REPOSITORY}/actions/jobs/{{job_id}}"
+
+
+def run_endpoints(sandbox: SandboxGitHub, links: LogLinks) -> list[Endpoint]:
+    """Read, rerun and cancel."""
+
+    def run_of(asked: Asked) -> Run:
+        return sandbox.runs.get(repository_of(sandbox, asked), asked.path["run_id"])
+
+    def job_of(asked: Asked) -> Job:
+        return sandbox.runs.get_job(repository_of(sandbox, asked), asked.path["job_id"])
+
+    def jobs_page(asked: Asked, jobs: list[Job]) -> Reply:
+        found: list[Any] = [*jobs]
+        return page_of(asked, found, "jobs", lambda job: job_json(job, asked.base_url))
+
+    def repository(asked: Asked) -> Reply:
+        return Reply(body=repository_json(repository_of(sandbox, asked), asked.base_url))
+
+    def list_runs(asked: Asked) -> Reply:
+        found: list[Any] = [*sandbox.runs.list(repository_of(sandbox, asked), status=asked.query.get("status"))]
+        for key, value_of in _RUN_FILTERS.items():
+            if key in asked.query:
+                found = [run for run in found if value_of(run) == asked.query[key]]
+        return page_of(asked, found, "workflow_runs", lambda run: run_json(run, asked.base_url))
+
+    def get_run(asked: Asked) -> Reply:
+        return Reply(body=run_json(run_of(asked), asked.base_url))
+
+    def get_attempt(asked: Asked) -> Reply:
+        run = run_of(asked)
+        return Reply(body=run_json(run, asked.base_url, sandbox.runs.get_attempt(run, asked.path["attempt_number"])))
+
+    def run_jobs(asked: Asked) -> Reply:
+        everything = asked.query.get("filter", "latest") == "all"
+        return jobs_page(asked, sandbox.runs.jobs_of(run_of(asked), all_attempts=everything))
+
+    def attempt_jobs(asked: Asked) -> Reply:
+        attempt = sandbox.runs.get_attempt(run_of(asked), asked.path["attempt_number"])
+        return jobs_page(asked, [job for job in attempt.jobs if job.stage is not Stage.BLOCKED])
+
+    def get_job(asked: Asked) -> Reply:
+        return Reply(body=job_json(job_of(asked), asked.base_url))
+
+    def job_logs(asked: Asked) -> Reply:
+        job = job_of(asked)
+        if job.stage is not Stage.COMPLETED or job.log is None:
+            raise not_found()
+        return Reply(status=302, headers={"Location": f"{asked.base_url}{links.make(job)}"})
+
+    def rerun(asked: Asked) -> Reply:
+        sandbox.runs.rerun(run_of(asked))
+        return Reply(status=201, body={})
+
+    def rerun_failed(asked: Asked) -> Reply:
+        sandbox.runs.rerun_failed(run_of(asked))
+        return Reply(status=201, body={})
+
+    def rerun_job(asked: Asked) -> Reply:
+        sandbox.runs.rerun_job(job_of(asked))
+        return Reply(status=201, body={})
+
+    def cancel(asked: Asked) -> Reply:
+        sandbox.runs.cancel(run_of(asked))
+        return Reply(status=202, body={})
+
+    def force_cancel(asked: Asked) -> Reply:
+        sandbox.runs.cancel(run_of(asked), force=True)
+        sandbox.tick()
+        return Reply(status=202, body={})
+
+    return [
+        Endpoint(method="GET", template=_REPOSITORY, answer=repository),
+        Endpoint(method="GET", template=_RUNS, answer=list_runs),
+        Endpoint(method="GET", template=_RUN, answer=get_run),
+        Endpoint(method="GET", template=f"{_RUN}/attempts/{{attempt_number}}", answer=get_attempt),
+        Endpoint(method="GET", template=f"{_RUN}/jobs", answer=run_jobs),
+        Endpoint(method="GET", template=f"{_RUN}/attempts/{{attempt_number}}/jobs", answer=attempt_jobs),
+        Endpoint(method="GET", template=_JOB, answer=get_job),
+        Endpoint(method="GET", template=f"{_JOB}/logs", answer=job_logs),
+        Endpoint(method="POST", template=f"{_RUN}/rerun", answer=rerun),
+        Endpoint(method="POST", template=f"{_RUN}/rerun-failed-jobs", answer=rerun_failed),
+        Endpoint(method="POST", template=f"{_JOB}/rerun", answer=rerun_job),
+        Endpoint(method="POST", template=f"{_RUN}/cancel", answer=cancel),
+        Endpoint(method="POST", template=f"{_RUN}/force-cancel", answer=force_cancel),
+    ]
+
+
+_RUN_FILTERS: dict[str, Callable[[Run], str]] = {
+    "branch": lambda run: run.branch,
+    "event": lambda run: run.event,
+    "head_sha": lambda run: run.sha,
+    "actor": lambda run: run.actor,
+}

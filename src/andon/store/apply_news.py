@@ -1,0 +1,153 @@
+"""Applies what GitHub said of jobs and runs: the job's row, its journal, and what follows for claims.
+
+One transaction an event. What the news means is decided by `rules.job_news`; here it is written
+down, and claims follow: GitHub's word is the only thing that binds a job to a runner (R21).
+"""
+
+from typing import Any
+
+import msgspec
+
+from andon.model.claim_states import LIVE, ClaimEvent, ClaimState
+from andon.model.config import Config
+from andon.model.job_states import JobStatus
+from andon.model.journal import Entry
+from andon.model.news import Ignored, JobNews, RunNews
+from andon.model.nouns import Claim, Job
+from andon.rules.job_news import merge
+from andon.rules.limits import job_limit
+from andon.rules.pools import is_ours, pool_for
+from andon.store import claims, jobs
+from andon.store.claims import Change, advance
+from andon.store.doubt import doubt
+from andon.store.transaction import Tx
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """The job after the news, and whether anything changed."""
+
+    job: Job
+    changed: bool
+
+
+def apply_run_news(tx: Tx, news: RunNews) -> None:
+    """Keeps the run; jobs that waited for its event and origin can be placed now."""
+    before = jobs.save_run(tx, news)
+    if before is None:
+        tx.nudges.add("dispatch")
+    if before is not None and before.status == news.status:
+        return
+    tx.record(
+        Entry(
+            actor="github",
+            kind=f"run.{news.status}",
+            subject_kind="run",
+            subject_id=f"{news.id}/{news.attempt}",
+            from_state=before.status if before else None,
+            to_state=news.status,
+            reason=f"GitHub said so ({news.source})",
+            evidence={"event": news.event, "fork": news.fork, "conclusion": news.conclusion},
+        )
+    )
+
+
+def apply_job_news(tx: Tx, news: JobNews, config: Config) -> Applied | Ignored:
+    """Merges the news into the job and lets its claims follow; Ignored when the job is not ours."""
+    before = jobs.get_job(tx.connection, news.id)
+    if before is None and not is_ours(news.labels, config.pool):
+        return Ignored(reason="not_our_label", detail=", ".join(news.labels))
+    merged = merge(
+        before, news, owner=news.repository.partition("/")[0], pool=pool_for(news.labels, config.pool), now=tx.now
+    )
+    job = merged.job
+    jobs.save_job(tx, before, job)
+    if merged.was is not job.status:
+        _journal_status(tx, merged.was, job, news)
+        if JobStatus.QUEUED in (merged.was, job.status):
+            tx.nudges.add("dispatch")
+    if merged.ask:
+        tx.order(
+            "learn_job",
+            key=f"learn_job:{job.id}:{news.source}",
+            subject=str(job.id),
+            payload={"repository": job.repository, "job_id": job.id},
+        )
+    if job.status in (JobStatus.IN_PROGRESS, JobStatus.COMPLETED):
+        _bind(tx, job, news, config)
+        _free_other_demand(tx, job, news)
+    elif job.status is not JobStatus.QUEUED:
+        _free_other_demand(tx, job, news)
+    return Applied(job=job, changed=before is None or merged.was is not job.status)
+
+
+def _journal_status(tx: Tx, was: JobStatus | None, job: Job, news: JobNews) -> None:
+    evidence: dict[str, Any] = {"source": news.source}
+    if job.runner_name:
+        evidence["runner"] = job.runner_name
+    if job.conclusion:
+        evidence["conclusion"] = job.conclusion
+    if was is None:
+        evidence["labels"] = list(job.labels)
+        evidence["pool"] = job.pool
+    tx.record(
+        Entry(
+            actor="github",
+            kind=f"job.{job.status.value}",
+            subject_kind="job",
+            subject_id=str(job.id),
+            generation=job.attempt,
+            from_state=was.value if was else None,
+            to_state=job.status.value,
+            reason=f"GitHub said so ({news.source.partition(':')[0]})",
+            evidence=evidence,
+            job_id=job.id,
+        )
+    )
+
+
+def _bind(tx: Tx, job: Job, news: JobNews, config: Config) -> None:
+    """The runner that GitHub names has the job, whatever it was made for."""
+    if not job.runner_name:
+        return
+    claim = claims.claim_of_runner(tx.connection, job.runner_name)
+    if claim is None or claim.state not in LIVE:
+        return
+    evidence = {"source": news.source, "runner": job.runner_name}
+    if claim.job_id != job.id:
+        other = claims.live_claim_of_job(tx.connection, job.id)
+        claim = claims.swap_demand(tx, claim, other, job.id, evidence=evidence)
+    if claim.state is ClaimState.BUSY:
+        return
+    gone = claim.ended_at is not None
+    advance(
+        tx,
+        claim,
+        Change(
+            event=ClaimEvent.SERVED if gone and claim.state is ClaimState.ORPHANED else ClaimEvent.BOUND,
+            actor="github",
+            reason=f"GitHub named {job.runner_name} as the runner of job {job.id}",
+            evidence=evidence,
+            deadline=None if gone else tx.now + job_limit(config, job.repository),
+            values={"runner_id": job.runner_id} if job.runner_id else {},
+        ),
+    )
+
+
+def _free_other_demand(tx: Tx, job: Job, news: JobNews) -> None:
+    """A live claim that stands for a job which needs it no more: its runner is given up, if idle."""
+    claim = claims.live_claim_of_job(tx.connection, job.id)
+    if claim is None or claim.state in (ClaimState.BUSY, ClaimState.ORPHANED) or _serves(claim, job):
+        return
+    reason = f"its demand is gone: job {job.id} is {job.status.value}" + (
+        f" on {job.runner_name}" if job.runner_name else ""
+    )
+    evidence = {"source": news.source}
+    if claim.state is ClaimState.RESERVED:
+        # Nothing exists at GitHub that we know of; a mint under way is undone by its executor.
+        advance(tx, claim, Change(event=ClaimEvent.GIVEN_UP, actor="loop:claims", reason=reason, evidence=evidence))
+    else:
+        doubt(tx, claim, actor="loop:claims", reason=reason, evidence=evidence)
+
+
+def _serves(claim: Claim, job: Job) -> bool:
+    return job.runner_name == claim.runner_name

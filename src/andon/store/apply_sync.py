@@ -1,0 +1,163 @@
+"""Applies an agent's report, and says what the control plane wants of the host (interfaces.md 5).
+
+Reports are facts about runner processes: they name a claim, and a claim is one runner for ever, so
+an older generation in a report is still a fact. Orders go the other way and carry generations.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
+from andon.model.config import Pool
+from andon.model.machine import Rejected
+from andon.model.nouns import Claim, Host
+from andon.model.wire import (
+    ClaimOrder,
+    EndReport,
+    Intent,
+    SlotReport,
+    SlotState,
+    StopOrder,
+    SyncAnswer,
+    SyncRequest,
+)
+from andon.rules.limits import registration_limit
+from andon.store import claims, hosts, jobs
+from andon.store.claims import Change, advance
+from andon.store.doubt import doubt
+from andon.store.transaction import Tx
+
+RAN_A_JOB = "Running job: "
+"""What a listener prints when it took a job; then GitHub's own word is likely on its way."""
+LAUNCHED_LIMIT = CLAIMS.limit(ClaimState.LAUNCHED)
+REGISTERED_LIMIT = CLAIMS.limit(ClaimState.REGISTERED)
+GRACE_FOR_NEWS = timedelta(seconds=3)
+
+
+def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool]) -> None:
+    """Keeps the report and moves the claims that it speaks of."""
+    actor = f"agent:{host.name}"
+    hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version, disk=request.disk)
+    if request.slots is not None:
+        hosts.save_slots(tx, host.name, request.slots)
+        known = claims.get_claims(tx.connection, [each.claim for each in request.slots if each.claim])
+        for report in request.slots:
+            claim = known.get(report.claim or "")
+            if claim is not None and claim.host == host.name and claim.state in LIVE:
+                _follow_slot(tx, claim, report, actor, pools)
+    if request.ended:
+        known = claims.get_claims(tx.connection, [each.claim for each in request.ended])
+        for end in request.ended:
+            claim = known.get(end.claim)
+            if claim is not None and claim.host == host.name and claim.ended_at is None:
+                _follow_end(tx, claim, end, actor)
+
+
+def _follow_slot(tx: Tx, claim: Claim, report: SlotReport, actor: str, pools: dict[str, Pool]) -> None:
+    alive = report.state in (SlotState.STARTING, SlotState.LISTENING, SlotState.RUNNING)
+    if claim.state is ClaimState.MINTED and alive:
+        limit = registration_limit(pools, claim.pool, otherwise=LAUNCHED_LIMIT)
+        claim = _advance_or_stay(
+            tx,
+            claim,
+            Change(
+                event=ClaimEvent.LAUNCHED,
+                actor=actor,
+                reason="the runner's process started",
+                evidence={"pid_started_at": report.pid_started_at},
+                deadline=tx.now + limit,
+            ),
+        )
+    if claim.state is ClaimState.LAUNCHED and report.state in (SlotState.LISTENING, SlotState.RUNNING):
+        _advance_or_stay(
+            tx,
+            claim,
+            Change(
+                event=ClaimEvent.REGISTERED,
+                actor=actor,
+                reason="the runner said that it listens for jobs",
+                deadline=tx.now + REGISTERED_LIMIT,
+            ),
+        )
+
+
+def _follow_end(tx: Tx, claim: Claim, end: EndReport, actor: str) -> None:
+    facts: dict[str, Any] = {"ended_at": end.at, "exit": end.exit, "signal": end.signal, "tail": end.tail}
+    evidence = {"exit": end.exit, "signal": end.signal, "at": end.at.isoformat()}
+    how = f"signal {end.signal}" if end.signal else f"exit {end.exit}" if end.exit is not None else "nobody saw how"
+    if claim.state is ClaimState.BUSY:
+        change = Change(
+            event=ClaimEvent.ENDED, actor=actor, reason=f"the runner ended ({how})", evidence=evidence, values=facts
+        )
+        if not isinstance(advance(tx, claim, change), Rejected):
+            return
+    elif claim.state in (ClaimState.MINTED, ClaimState.LAUNCHED, ClaimState.REGISTERED):
+        moved = doubt(
+            tx,
+            claim,
+            event=ClaimEvent.ENDED,
+            actor=actor,
+            reason=f"the runner ended ({how}) before GitHub named its job",
+            evidence=evidence,
+            values=facts,
+            # The usual case of a short job: the process ends before the webhook is here. Asking at
+            # once would cost a call for each of them (limits.md section 3).
+            ask_after=GRACE_FOR_NEWS if RAN_A_JOB in end.tail and end.exit == 0 else timedelta(0),
+        )
+        if not isinstance(moved, Rejected):
+            return
+    claims.set_facts(tx, claim, **facts)
+    if claim.state is ClaimState.ORPHANED:
+        _settle_if_served(tx, claim, actor, facts)
+
+
+def _settle_if_served(tx: Tx, claim: Claim, actor: str, facts: dict[str, Any]) -> None:
+    """A claim in doubt whose job GitHub already gave to its runner: served, and now gone."""
+    job = jobs.get_job(tx.connection, claim.job_id) if claim.job_id is not None else None
+    if job is not None and job.runner_name == claim.runner_name:
+        reason = "GitHub had named it as the job's runner, and its process ended"
+        advance(tx, claim, Change(event=ClaimEvent.SERVED, actor=actor, reason=reason, values=facts))
+
+
+def _advance_or_stay(tx: Tx, claim: Claim, change: Change) -> Claim:
+    moved = advance(tx, claim, change)
+    return claim if isinstance(moved, Rejected) else moved
+
+
+def wishes(tx: Tx, host_name: str, *, ack: int, resync: bool, policy: dict[str, Any]) -> SyncAnswer:
+    """What the control plane wants of the host now, from the state alone: safe to repeat."""
+    host = hosts.get_host(tx.connection, host_name)
+    slots = hosts.all_slots(tx.connection, host=host_name)
+    orders: list[ClaimOrder] = []
+    for claim, jit in claims.jit_configs_of(tx.connection, host_name):
+        if claim.ordered_generation != claim.generation:
+            claims.set_facts(tx, claim, ordered_generation=claim.generation)
+        orders.append(
+            ClaimOrder(
+                id=claim.id,
+                generation=claim.generation,
+                slot=claim.slot,
+                runner=claim.runner_name,
+                jit=jit,
+                deadline=claim.deadline or tx.now,
+            )
+        )
+    held = {slot.claim: slot for slot in slots if slot.claim}
+    known = claims.get_claims(tx.connection, list(held))
+    stops = tuple(
+        StopOrder(claim=claim.id, generation=claim.ordered_generation or claim.generation)
+        for claim in known.values()
+        # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
+        if claim.state is ClaimState.RELEASED and held[claim.id].state != SlotState.IDLE.value
+    )
+    return SyncAnswer(
+        ack=ack,
+        resync=resync,
+        intent=Intent(
+            host=host.intent.value if host else "open",
+            slots={str(slot.slot): slot.intent.value for slot in slots},
+        ),
+        claims=tuple(orders),
+        stop=stops,
+        policy=policy,
+    )

@@ -1,0 +1,58 @@
+"""How values lie in columns, the same in both databases.
+
+Instants are microseconds since 1970 as integers: exact, ordered, and free of what two databases
+think of time zones. Structured values are JSON text.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(at: datetime) -> int:
+    """Microseconds since 1970. Raises ValueError for a naive time."""
+    if at.tzinfo is None:
+        raise ValueError(f"a naive time reached the store: {at.isoformat()}")
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_micros(value: int) -> datetime:
+    """The aware UTC time of a stored instant."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC time."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_micros(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else from_micros(value)
+
+
+_encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+_decode: Callable[[str], Any] = msgspec.json.Decoder().decode
+
+
+class Json(TypeDecorator[Any]):
+    """A list or an object, as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else _encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else _decode(value)

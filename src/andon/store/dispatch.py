@@ -1,0 +1,156 @@
+"""One round of dispatch as one transaction: snapshot, decisions, claims, journal, outbox.
+
+The decision itself is `rules.dispatch`. It is made inside the writing transaction, so that caps
+are counted on what is there and not on what was there (R18).
+"""
+
+import msgspec
+
+from andon.model.claim_states import CLAIMS, ClaimState
+from andon.model.journal import Entry
+from andon.model.nouns import Claim
+from andon.rules.dispatch import LearnRun, Place, Policy, Snapshot, WaitingJob, Withhold, decide
+from andon.store import claims, hosts, jobs
+from andon.store.pauses import pauses
+from andon.store.transaction import Tx
+
+RUNNER_NAME_LIMIT = 64
+"""GitHub's longest runner name."""
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round did."""
+
+    claimed: tuple[Claim, ...] = ()
+    withheld: tuple[Withhold, ...] = ()
+    would: int = 0
+    """Claims that observe mode only journalled."""
+    more: bool = False
+    """The batch was full: look again at once."""
+
+
+def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
+    """`andon-<fleet>-<host>-<slot>-<tail of the claim id>`, at most 64 characters."""
+    tail = claim_id[-10:]
+    room = RUNNER_NAME_LIMIT - len(f"andon-{fleet}--{slot}-{tail}")
+    return f"andon-{fleet}-{host[:room]}-{slot}-{tail}"
+
+
+def snapshot(tx: Tx, batch: int) -> Snapshot:
+    """What dispatch looks at: per owner and pool as many of the oldest jobs as could be placed."""
+    connection = tx.connection
+    groups = jobs.waiting_groups(connection)
+    free = hosts.free_slots(connection) if groups else []
+    by_owner, by_host = claims.live_counts(connection) if groups else ({}, {})
+    slots_of: dict[str, int] = {}
+    for slot in free:
+        slots_of[slot.pool] = slots_of.get(slot.pool, 0) + 1
+    waiting: list[WaitingJob] = []
+    for pool, owner, count in groups:
+        # One more than there are slots: it is the one whose withholding can be explained.
+        limit = min(count, slots_of.get(pool, 0) + 1, batch)
+        waiting.extend(jobs.oldest_waiting(connection, pool, owner, limit))
+    return Snapshot(
+        waiting=tuple(waiting),
+        free=tuple(free),
+        live_claims=by_owner,
+        host_load=by_host,
+        paused_until={owner: each.until for owner, each in pauses(connection).items()} if groups else {},
+    )
+
+
+def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
+    """Decides and writes one round. `mode` "observe" journals what it would claim, once a job."""
+    seen = snapshot(tx, policy.batch)
+    decisions = decide(seen, policy, tx.now)
+    places = [each for each in decisions if isinstance(each, Place)]
+    withheld = tuple(each for each in decisions if isinstance(each, Withhold))
+    for each in decisions:
+        if isinstance(each, LearnRun):
+            _learn_run(tx, each.job)
+    if mode != "act":
+        return Round(withheld=withheld, would=_would_claim(tx, places))
+    wanted = [_claim(tx, place, fleet) for place in places]
+    kept = claims.reserve(tx, wanted)
+    claimed = tuple(claim for claim in wanted if claim.id in kept)
+    for claim in claimed:
+        _journal_and_order(tx, claim, policy)
+    return Round(claimed=claimed, withheld=withheld, more=len(places) >= policy.batch)
+
+
+def _claim(tx: Tx, place: Place, fleet: str) -> Claim:
+    claim_id = tx.ids.new("clm")
+    return Claim(
+        id=claim_id,
+        job_id=place.job.id,
+        owner=place.job.owner,
+        repository=place.job.repository,
+        pool=place.slot.pool,
+        host=place.slot.host,
+        slot=place.slot.slot,
+        state=ClaimState.RESERVED,
+        generation=1,
+        runner_name=runner_name(fleet, place.slot.host, place.slot.slot, claim_id),
+        runner_id=None,
+        created_at=tx.now,
+        since=tx.now,
+        deadline=tx.now + CLAIMS.limit(ClaimState.RESERVED),
+        reason=None,
+        ordered_generation=None,
+        ended_at=None,
+        exit=None,
+        signal=None,
+        tail=None,
+    )
+
+
+def _journal_and_order(tx: Tx, claim: Claim, policy: Policy) -> None:
+    tx.record(
+        Entry(
+            actor="loop:dispatch",
+            kind="claim.reserved",
+            subject_kind="claim",
+            subject_id=claim.id,
+            generation=claim.generation,
+            to_state=ClaimState.RESERVED.value,
+            reason=f"oldest waiting job of {claim.owner} in pool {claim.pool}; slot {claim.host}/{claim.slot} was free",
+            evidence={"runner": claim.runner_name},
+            job_id=claim.job_id,
+            host=claim.host,
+        )
+    )
+    pool = policy.pools[claim.pool]
+    tx.order(
+        "mint_runner",
+        key=f"mint:{claim.id}",
+        subject=claim.id,
+        generation=claim.generation,
+        payload={
+            "owner": claim.owner,
+            "repository": claim.repository,
+            "name": claim.runner_name,
+            "group": pool.runner_group_id,
+            "labels": list(pool.labels),
+        },
+    )
+
+
+def _learn_run(tx: Tx, job: WaitingJob) -> None:
+    tx.order(
+        "learn_run",
+        key=f"learn_run:{job.run_id}:{job.attempt}",
+        subject=str(job.id),
+        payload={"repository": job.repository, "run_id": job.run_id, "attempt": job.attempt},
+    )
+
+
+def _would_claim(tx: Tx, places: list[Place]) -> int:
+    """Journals each job once as "would": the outbox key remembers which were said already."""
+    for place in places:
+        tx.order(
+            "note_would_claim",
+            key=f"would:{place.job.id}",
+            subject=str(place.job.id),
+            payload={"host": place.slot.host, "slot": place.slot.slot},
+        )
+    return len(places)

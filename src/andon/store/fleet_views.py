@@ -1,0 +1,192 @@
+"""Hosts, runners, pools and owners as people see them, and the counts behind the metrics."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from andon.model.api import DeliveryView, HostView, OwnerView, PoolView, RunnerView, SlotView
+from andon.model.claim_states import ClaimState
+from andon.model.config import Config
+from andon.model.host_states import HostObserved
+from andon.model.job_states import JobStatus
+from andon.model.nouns import Claim, Host, Slot
+from andon.model.wire import SlotState
+from andon.rules.slot_views import slot_state
+from andon.store import claims, hosts, jobs
+from andon.store.pauses import pauses
+from andon.store.schema import deliveries
+from andon.store.schema import jobs as jobs_table
+
+
+def host_views(connection: Connection, *, name: str | None = None) -> list[HostView]:
+    """Every host, or the one named, with its slots."""
+    live = {(claim.host, claim.slot): claim for claim in claims.live_claims(connection, host=name)}
+    by_host: dict[str, list[Slot]] = {}
+    for slot in hosts.all_slots(connection, host=name):
+        by_host.setdefault(slot.host, []).append(slot)
+    found = [host for host in hosts.all_hosts(connection) if name is None or host.name == name]
+    return [_host(host, by_host.get(host.name, []), live) for host in found]
+
+
+def _host(host: Host, slots: list[Slot], live: dict[tuple[str, int], Claim]) -> HostView:
+    return HostView(
+        name=host.name,
+        intent=host.intent.value,
+        observed=host.observed.value,
+        last_seen=host.last_seen,
+        reason=host.reason,
+        version=host.version,
+        boot_id=host.boot_id,
+        disk=host.disk,
+        slots=tuple(_slot(slot, host, live.get((slot.host, slot.slot))) for slot in slots),
+    )
+
+
+def _slot(slot: Slot, host: Host, claim: Claim | None) -> SlotView:
+    return SlotView(
+        slot=slot.slot,
+        kind=slot.kind,
+        pool=slot.pool,
+        state=slot_state(slot, host, claim),
+        intent=slot.intent.value,
+        job=claim.job_id if claim else None,
+        runner=claim.runner_name if claim else slot.runner,
+        since=claim.since if claim else slot.since,
+    )
+
+
+def runner_views(connection: Connection) -> list[RunnerView]:
+    """The runners of live claims, by what GitHub, the process and the heartbeat told last."""
+    reporting = {host.name for host in hosts.all_hosts(connection) if host.observed is HostObserved.REPORTING}
+    slots = {(slot.host, slot.slot): slot for slot in hosts.all_slots(connection)}
+    views: list[RunnerView] = []
+    for claim in claims.live_claims(connection):
+        if claim.state is ClaimState.RESERVED:
+            continue
+        slot = slots.get((claim.host, claim.slot))
+        alive = slot is not None and slot.claim == claim.id and slot.state != SlotState.IDLE.value
+        heard = claim.host in reporting
+        online = claim.state in (ClaimState.REGISTERED, ClaimState.BUSY)
+        views.append(
+            RunnerView(
+                id=claim.runner_id,
+                name=claim.runner_name,
+                github="online" if online else "unknown",
+                busy=claim.state is ClaimState.BUSY if online else None,
+                process="gone" if claim.ended_at else "alive" if alive and heard else "unknown",
+                heartbeat="fresh" if heard else "stale",
+                verdict=claim.state.value,
+                host=claim.host,
+                slot=claim.slot,
+            )
+        )
+    return views
+
+
+def pool_views(connection: Connection, config: Config) -> list[PoolView]:
+    """Every configured pool with its slots and its waiting work."""
+    waiting: dict[str, int] = {}
+    for pool, _, count in jobs.waiting_groups(connection):
+        waiting[pool] = waiting.get(pool, 0) + count
+    oldest = jobs.oldest_queued_at(connection)
+    slots = [slot for host in host_views(connection) for slot in host.slots]
+    return [
+        PoolView(
+            name=pool.name,
+            labels=pool.labels,
+            trust=pool.trust,
+            slots=sum(1 for slot in slots if slot.pool == pool.name),
+            idle=sum(1 for slot in slots if slot.pool == pool.name and slot.state == "idle"),
+            running=sum(1 for slot in slots if slot.pool == pool.name and slot.state == "running"),
+            waiting=waiting.get(pool.name, 0),
+            oldest_queued_at=oldest.get(pool.name),
+        )
+        for pool in config.pool
+    ]
+
+
+def owner_views(connection: Connection, config: Config) -> list[OwnerView]:
+    """Every owner that is configured or has work."""
+    used, _ = claims.live_counts(connection)
+    waiting: dict[str, int] = {}
+    for _, owner, count in jobs.waiting_groups(connection):
+        waiting[owner] = waiting.get(owner, 0) + count
+    paused = pauses(connection)
+    configured = {owner.login: owner for owner in config.owner}
+    views: list[OwnerView] = []
+    for login in dict.fromkeys((*configured, *used, *waiting)):
+        known, pause = configured.get(login), paused.get(login)
+        views.append(
+            OwnerView(
+                login=login,
+                weight=known.weight if known else 1.0,
+                max_slots=known.max_slots if known else None,
+                used=used.get(login, 0),
+                waiting=waiting.get(login, 0),
+                paused_until=pause.until if pause else None,
+                pause_reason=pause.reason if pause else None,
+            )
+        )
+    return views
+
+
+def delivery_views(connection: Connection, limit: int, before: int | None = None) -> list[tuple[int, DeliveryView]]:
+    """Deliveries newest first, each behind its sequence number; `before` is the number to go on from."""
+    query = (
+        select(
+            deliveries.c.seq,
+            deliveries.c.guid,
+            deliveries.c.event,
+            deliveries.c.action,
+            deliveries.c.received_at,
+            deliveries.c.state,
+            deliveries.c.reason,
+        )
+        .order_by(deliveries.c.seq.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(deliveries.c.seq < before)
+    return [
+        (
+            row.seq,
+            DeliveryView(
+                guid=row.guid,
+                event=row.event,
+                action=row.action,
+                received_at=row.received_at,
+                state=row.state,
+                reason=row.reason,
+            ),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def open_job_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """(status, pool) -> jobs that are not over."""
+    rows = connection.execute(
+        select(jobs_table.c.status, func.coalesce(jobs_table.c.pool, "none"), func.count())
+        .where(jobs_table.c.status != JobStatus.COMPLETED.value)
+        .group_by(jobs_table.c.status, jobs_table.c.pool)
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def host_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """(intent, observed) -> hosts."""
+    counts: dict[tuple[str, str], int] = {}
+    for host in hosts.all_hosts(connection):
+        key = (host.intent.value, host.observed.value)
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def oldest_unbooted(connection: Connection) -> datetime | None:
+    """Since when the oldest claim waits for its runner to come up."""
+    waiting = [
+        claim.created_at
+        for claim in claims.live_claims(connection)
+        if claim.state in (ClaimState.RESERVED, ClaimState.MINTED, ClaimState.LAUNCHED)
+    ]
+    return min(waiting, default=None)

@@ -1,0 +1,173 @@
+"""Hosts, their tokens and their slots: what agents report, and what we intend with them."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from andon.model.host_states import HostObserved, Intent
+from andon.model.journal import Entry
+from andon.model.nouns import Host, Slot
+from andon.model.wire import SlotReport, SlotState
+from andon.rules.dispatch import FreeSlot
+from andon.store.rows import to_struct
+from andon.store.schema import LIVE_CLAIM, claims, host_tokens, hosts, slots
+from andon.store.transaction import Tx
+from andon.store.upsert import insert_new, upsert
+
+
+def token_hash(token: str) -> str:
+    """How a host token is kept: tokens are long and random, so a plain hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def enrol(tx: Tx, name: str, token: str) -> bool:
+    """Adds a host with its token; False when the name is taken by another token."""
+    row: dict[str, Any] = {"token_hash": token_hash(token), "host": name, "created_at": tx.now}
+    if not insert_new(tx.connection, host_tokens, [row], returning="host"):
+        return False
+    host: dict[str, Any] = {
+        "name": name,
+        "intent": Intent.OPEN.value,
+        "observed": HostObserved.UNKNOWN.value,
+        "seq": 0,
+        "disk": [],
+        "enrolled_at": tx.now,
+    }
+    insert_new(tx.connection, hosts, [host])
+    tx.record(
+        Entry(
+            actor=f"agent:{name}",
+            kind="host.enrolled",
+            subject_kind="host",
+            subject_id=name,
+            reason="the agent showed a valid enrolment secret",
+            host=name,
+        )
+    )
+    return True
+
+
+def host_of_token(connection: Connection, token: str) -> str | None:
+    """The host that this token belongs to, or None."""
+    return connection.execute(
+        select(host_tokens.c.host).where(host_tokens.c.token_hash == token_hash(token))
+    ).scalar_one_or_none()
+
+
+def get_host(connection: Connection, name: str) -> Host | None:
+    """The host, or None."""
+    row = connection.execute(select(hosts).where(hosts.c.name == name)).mappings().first()
+    return to_struct(row, Host) if row else None
+
+
+def all_hosts(connection: Connection) -> list[Host]:
+    """Every host, by name."""
+    return [to_struct(row, Host) for row in connection.execute(select(hosts).order_by(hosts.c.name)).mappings()]
+
+
+def all_slots(connection: Connection, *, host: str | None = None) -> list[Slot]:
+    """Every slot, by host and number."""
+    query = select(slots).order_by(slots.c.host, slots.c.slot)
+    if host is not None:
+        query = query.where(slots.c.host == host)
+    return [to_struct(row, Slot) for row in connection.execute(query).mappings()]
+
+
+def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any | None) -> None:
+    """Keeps that the host has just spoken; a change of what we observe is journalled."""
+    values: dict[str, Any] = {
+        "observed": HostObserved.REPORTING.value,
+        "last_seen": tx.now,
+        "boot_id": boot_id,
+        "seq": seq,
+        "version": version,
+    }
+    if disk is not None:
+        values["disk"] = disk
+    tx.connection.execute(update(hosts).where(hosts.c.name == host.name).values(values))
+    if host.observed is not HostObserved.REPORTING or host.boot_id != boot_id:
+        silent_s = (tx.now - host.last_seen).total_seconds() if host.last_seen else None
+        tx.record(
+            Entry(
+                actor=f"agent:{host.name}",
+                kind="host.reporting",
+                subject_kind="host",
+                subject_id=host.name,
+                from_state=host.observed.value,
+                to_state=HostObserved.REPORTING.value,
+                reason="the agent reports" if host.boot_id == boot_id else "the agent reports from a new start",
+                evidence={"boot_id": boot_id, "version": version, "silent_s": silent_s},
+                host=host.name,
+            )
+        )
+        tx.nudges.add("dispatch")
+
+
+def fall_silent(tx: Tx, before: datetime) -> list[str]:
+    """Marks hosts not heard since `before` as silent: unknown, not down (R35). Gives their names."""
+    rows = tx.connection.execute(
+        select(hosts.c.name, hosts.c.last_seen).where(
+            hosts.c.observed == HostObserved.REPORTING.value, hosts.c.last_seen < before
+        )
+    ).all()
+    for row in rows:
+        tx.connection.execute(update(hosts).where(hosts.c.name == row.name).values(observed=HostObserved.SILENT.value))
+        tx.record(
+            Entry(
+                actor="loop:hosts",
+                kind="host.silent",
+                subject_kind="host",
+                subject_id=row.name,
+                from_state=HostObserved.REPORTING.value,
+                to_state=HostObserved.SILENT.value,
+                reason=f"no report since {row.last_seen.isoformat()}; its slots are unknown and no capacity",
+                host=row.name,
+            )
+        )
+    return [row.name for row in rows]
+
+
+def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
+    """Replaces what we know of the host's slots by what its agent says; intents are ours and stay."""
+    known = {slot.slot: slot for slot in all_slots(tx.connection, host=host)}
+    for report in reports:
+        before = known.pop(report.slot, None)
+        same = before is not None and (before.state, before.claim) == (report.state.value, report.claim)
+        row: dict[str, Any] = {
+            "host": host,
+            "slot": report.slot,
+            "kind": report.kind,
+            "pool": report.pool,
+            "intent": before.intent.value if before else Intent.OPEN.value,
+            "state": report.state.value,
+            "claim": report.claim,
+            "runner": report.runner,
+            "note": report.note,
+            "since": before.since if before is not None and same else tx.now,
+        }
+        upsert(tx.connection, slots, row, key=("host", "slot"))
+        if not same and report.state is SlotState.IDLE:
+            tx.nudges.add("dispatch")
+    for gone in known:
+        tx.connection.execute(delete(slots).where(slots.c.host == host, slots.c.slot == gone))
+
+
+def free_slots(connection: Connection) -> list[FreeSlot]:
+    """Idle, open JIT slots of reporting, open hosts that no live claim holds."""
+    held = select(claims.c.id).where(claims.c.host == slots.c.host, claims.c.slot == slots.c.slot, LIVE_CLAIM).exists()
+    rows = connection.execute(
+        select(slots.c.host, slots.c.slot, slots.c.pool)
+        .join(hosts, hosts.c.name == slots.c.host)
+        .where(
+            slots.c.state == SlotState.IDLE.value,
+            slots.c.kind == "jit",
+            slots.c.intent == Intent.OPEN.value,
+            hosts.c.intent == Intent.OPEN.value,
+            hosts.c.observed == HostObserved.REPORTING.value,
+            ~held,
+        )
+        .order_by(slots.c.host, slots.c.slot)
+    )
+    return [FreeSlot(host=row.host, slot=row.slot, pool=row.pool) for row in rows]

@@ -1,0 +1,275 @@
+"""Jobs as people see them: GitHub's side, our claim, where it runs, and why it waits.
+
+Everything is read from the entity tables (R11): there is no second copy to go stale.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, case, select, tuple_
+
+from andon.model.api import ClaimView, JobView, JournalLine, RunnerRef, RunView
+from andon.model.claim_states import LIVE
+from andon.model.config import Config
+from andon.model.host_states import HostObserved, Intent
+from andon.model.job_states import JobStatus
+from andon.model.journal import Line
+from andon.model.nouns import Claim, Host, Job, Run, Slot
+from andon.model.wire import SlotState
+from andon.rules.dispatch import WaitingJob, trusts
+from andon.rules.why import Situation, Why, why
+from andon.store import claims, hosts, jobs
+from andon.store.pauses import Pause, pauses
+from andon.store.rows import to_struct
+from andon.store.schema import jobs as jobs_table
+from andon.store.schema import runs as runs_table
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What explains waiting, read once for many jobs."""
+
+    config: Config
+    now: datetime
+    hosts: dict[str, Host]
+    slots: tuple[Slot, ...]
+    held: frozenset[tuple[str, int]]
+    """Slots that a live claim holds."""
+    used: dict[str, int]
+    """Live claims by owner."""
+    pauses: dict[str, Pause]
+
+
+def surroundings(connection: Connection, config: Config, now: datetime) -> Surroundings:
+    """Reads what `why` needs beside the job itself."""
+    live = claims.live_claims(connection)
+    used: dict[str, int] = {}
+    for claim in live:
+        used[claim.owner] = used.get(claim.owner, 0) + 1
+    return Surroundings(
+        config=config,
+        now=now,
+        hosts={host.name: host for host in hosts.all_hosts(connection)},
+        slots=tuple(hosts.all_slots(connection)),
+        held=frozenset((claim.host, claim.slot) for claim in live),
+        used=used,
+        pauses=pauses(connection),
+    )
+
+
+def explain(connection: Connection, job: Job, run: Run | None, claim: Claim | None, around: Surroundings) -> Why:
+    """Why this job waits: exactly one cause (rules.why)."""
+    pool = next((each for each in around.config.pool if each.name == job.pool), None)
+    owner = next((each for each in around.config.owner if each.login.lower() == job.owner.lower()), None)
+    mine = [slot for slot in around.slots if slot.pool == job.pool]
+    open_ = [
+        slot
+        for slot in mine
+        if slot.intent is Intent.OPEN
+        and slot.state != SlotState.UNAVAILABLE.value
+        and (host := around.hosts.get(slot.host)) is not None
+        and host.intent is Intent.OPEN
+        and host.observed is HostObserved.REPORTING
+    ]
+    free = [slot for slot in open_ if slot.state == SlotState.IDLE.value and (slot.host, slot.slot) not in around.held]
+    quarantined = [
+        slot
+        for slot in mine
+        if slot.intent is Intent.QUARANTINED
+        or ((host := around.hosts.get(slot.host)) is not None and host.intent is Intent.QUARANTINED)
+    ]
+    silent = {slot.host for slot in mine} & {
+        name for name, host in around.hosts.items() if host.observed is not HostObserved.REPORTING
+    }
+    needs_run = pool is not None and pool.trust != "any"
+    pause = around.pauses.get(job.owner)
+    live = claim if claim is not None and claim.state in LIVE else None
+    waits = job.status is JobStatus.QUEUED and live is None and job.pool is not None
+    return why(
+        Situation(
+            job=job.id,
+            status=job.status,
+            queued_at=job.queued_at,
+            created_at=job.created_at,
+            now=around.now,
+            owner=job.owner,
+            labels=job.labels,
+            pool=pool,
+            run_known=run is not None or not needs_run,
+            fork=run.fork if run else False,
+            trusted=pool is None or trusts(pool, _as_waiting(job, run)),
+            claim_state=live.state if live else None,
+            claim_since=live.since if live else None,
+            claim_reason=live.reason if live else None,
+            slots=len(mine),
+            slots_quarantined=len(quarantined),
+            slots_open=len(open_),
+            slots_free=len(free),
+            hosts_silent=tuple(sorted(silent)),
+            max_slots=owner.max_slots if owner else None,
+            owner_used=around.used.get(job.owner, 0),
+            paused_until=pause.until if pause else None,
+            pause_reason=pause.reason if pause else None,
+            dispatch_mode=around.config.rails.mode,
+            position=jobs.position_in_pool(connection, job) if waits else None,
+        )
+    )
+
+
+def explain_job(connection: Connection, job: Job, around: Surroundings) -> Why:
+    """Why one job waits, with its run and claim looked up."""
+    run = jobs.get_run(connection, job.run_id, job.attempt)
+    claim = claims.latest_claims(connection, [job.id]).get(job.id)
+    return explain(connection, job, run, claim, around)
+
+
+def _as_waiting(job: Job, run: Run | None) -> WaitingJob:
+    return WaitingJob(
+        id=job.id,
+        repository=job.repository,
+        owner=job.owner,
+        pool=job.pool or "",
+        run_id=job.run_id,
+        attempt=job.attempt,
+        queued_at=job.queued_at or job.created_at,
+        run_known=run is not None,
+        fork=run.fork if run else False,
+    )
+
+
+def view(connection: Connection, found: Sequence[Job], around: Surroundings) -> list[JobView]:
+    """The jobs as people see them, in the given order."""
+    latest = claims.latest_claims(connection, [job.id for job in found])
+    keys = {(job.run_id, job.attempt) for job in found}
+    runs: dict[tuple[int, int], Run] = {}
+    if keys:
+        rows = connection.execute(
+            select(runs_table).where(tuple_(runs_table.c.id, runs_table.c.attempt).in_(list(keys)))
+        ).mappings()
+        runs = {(row["id"], row["attempt"]): to_struct(row, Run) for row in rows}
+    return [_one(connection, job, runs.get((job.run_id, job.attempt)), latest.get(job.id), around) for job in found]
+
+
+def _one(connection: Connection, job: Job, run: Run | None, claim: Claim | None, around: Surroundings) -> JobView:
+    live = claim if claim is not None and claim.state in LIVE else None
+    place = claim if claim is not None and claim.runner_name == job.runner_name else live
+    over = job.status is JobStatus.COMPLETED
+    return JobView(
+        id=job.id,
+        repository=job.repository,
+        owner=job.owner,
+        run_id=job.run_id,
+        attempt=job.attempt,
+        name=job.name,
+        workflow=job.workflow or (run.workflow if run else None),
+        event=run.event if run else None,
+        branch=job.branch,
+        sha=job.sha,
+        labels=job.labels,
+        pool=job.pool,
+        status=job.status.value,
+        conclusion=job.conclusion,
+        queued_at=job.queued_at,
+        started_at=job.started_at,
+        completed_at=job.completed_at,
+        runner=RunnerRef(id=job.runner_id, name=job.runner_name) if job.runner_name else None,
+        host=place.host if place else None,
+        slot=place.slot if place else None,
+        claim=ClaimView(
+            id=live.id,
+            state=live.state.value,
+            generation=live.generation,
+            since=live.since,
+            deadline=live.deadline,
+        )
+        if live
+        else None,
+        why=None if over else explain(connection, job, run, claim, around),
+    )
+
+
+def line_view(line: Line) -> JournalLine:
+    """A journal line as the API gives it."""
+    entry = line.entry
+    return JournalLine(
+        id=line.id,
+        at=line.at,
+        actor=entry.actor,
+        kind=entry.kind,
+        subject={"kind": entry.subject_kind, "id": entry.subject_id, "generation": entry.generation},
+        from_=entry.from_state,
+        to=entry.to_state,
+        reason=entry.reason,
+        mode=entry.mode,
+        evidence=entry.evidence,
+    )
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of jobs is narrowed to; None: everything."""
+
+    state: str | None = None
+    repository: str | None = None
+    owner: str | None = None
+    pool: str | None = None
+    host: str | None = None
+    since: datetime | None = None
+
+
+def list_jobs(connection: Connection, wanted: Filter, limit: int, before: int | None = None) -> list[Job]:
+    """Jobs newest first; `before` is the id to go on from."""
+    query = select(jobs_table).order_by(jobs_table.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(jobs_table.c.id < before)
+    if wanted.state is not None:
+        query = query.where(jobs_table.c.status == wanted.state)
+    if wanted.repository is not None:
+        query = query.where(jobs_table.c.repository == wanted.repository)
+    if wanted.owner is not None:
+        query = query.where(jobs_table.c.owner == wanted.owner)
+    if wanted.pool is not None:
+        query = query.where(jobs_table.c.pool == wanted.pool)
+    if wanted.since is not None:
+        query = query.where(jobs_table.c.created_at >= wanted.since)
+    if wanted.host is not None:
+        on_host = select(claims.claims.c.job_id).where(claims.claims.c.host == wanted.host)
+        query = query.where(jobs_table.c.id.in_(on_host))
+    return [to_struct(row, Job) for row in connection.execute(query).mappings()]
+
+
+_OPEN_FIRST = case({JobStatus.IN_PROGRESS.value: 0, JobStatus.QUEUED.value: 1}, value=jobs_table.c.status, else_=2)
+
+
+def open_jobs(connection: Connection, limit: int) -> list[Job]:
+    """Jobs that are not over: running ones first, then by age."""
+    rows = connection.execute(
+        select(jobs_table)
+        .where(jobs_table.c.status != JobStatus.COMPLETED.value)
+        .order_by(_OPEN_FIRST, jobs_table.c.created_at, jobs_table.c.id)
+        .limit(limit)
+    ).mappings()
+    return [to_struct(row, Job) for row in rows]
+
+
+def run_view(connection: Connection, run_id: int, around: Surroundings) -> RunView | None:
+    """A run with the jobs of all its attempts, or None."""
+    found = jobs.jobs_of_run(connection, run_id)
+    attempts = [
+        to_struct(row, Run)
+        for row in connection.execute(
+            select(runs_table).where(runs_table.c.id == run_id).order_by(runs_table.c.attempt)
+        ).mappings()
+    ]
+    if not found and not attempts:
+        return None
+    latest = attempts[-1] if attempts else None
+    return RunView(
+        id=run_id,
+        repository=latest.repository if latest else found[0].repository,
+        attempts=tuple(sorted({job.attempt for job in found} | {run.attempt for run in attempts})),
+        event=latest.event if latest else None,
+        fork=latest.fork if latest else None,
+        status=latest.status if latest else None,
+        conclusion=latest.conclusion if latest else None,
+        jobs=tuple(view(connection, found, around)),
+    )

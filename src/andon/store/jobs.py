@@ -1,0 +1,171 @@
+"""Jobs and runs as GitHub tells them: reading and saving. What news means is `apply_news`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
+
+from andon.model.config import Pool
+from andon.model.job_states import JobStatus
+from andon.model.news import RunNews
+from andon.model.nouns import Job, Run
+from andon.rules.dispatch import WaitingJob
+from andon.rules.pools import pool_for
+from andon.store.rows import changed_columns, to_columns, to_struct
+from andon.store.schema import LIVE_CLAIM, claims, jobs, runs
+from andon.store.transaction import Tx
+from andon.store.upsert import upsert
+
+
+def get_job(connection: Connection, job_id: int) -> Job | None:
+    """The job, or None when we do not know it."""
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    return to_struct(row, Job) if row else None
+
+
+def get_jobs(connection: Connection, job_ids: Sequence[int]) -> dict[int, Job]:
+    """The jobs that we know among these."""
+    rows = connection.execute(select(jobs).where(jobs.c.id.in_(job_ids))).mappings()
+    return {row["id"]: to_struct(row, Job) for row in rows}
+
+
+def save_job(tx: Tx, before: Job | None, after: Job) -> None:
+    """Inserts or updates; the writer is alone, so what was read in this transaction still stands."""
+    if before is None:
+        tx.connection.execute(insert(jobs).values(to_columns(after)))
+    elif changes := changed_columns(before, after):
+        tx.connection.execute(update(jobs).where(jobs.c.id == after.id).values(changes))
+
+
+def get_run(connection: Connection, run_id: int, attempt: int) -> Run | None:
+    """One attempt of a run, or None when we do not know it."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id, runs.c.attempt == attempt)).mappings().first()
+    return to_struct(row, Run) if row else None
+
+
+def save_run(tx: Tx, news: RunNews) -> Run | None:
+    """Keeps what GitHub said of a run's attempt; late news never reopens one. Gives the old row."""
+    before = get_run(tx.connection, news.id, news.attempt)
+    status, conclusion = news.status, news.conclusion
+    if before is not None and before.status == "completed" and status != "completed":
+        status, conclusion = before.status, before.conclusion
+    row: dict[str, Any] = {
+        "id": news.id,
+        "attempt": news.attempt,
+        "repository": news.repository,
+        "workflow": news.workflow,
+        "event": news.event,
+        "branch": news.branch,
+        "sha": news.sha,
+        "status": status,
+        "conclusion": conclusion,
+        "fork": news.fork,
+        "observed_at": tx.now,
+    }
+    upsert(tx.connection, runs, row, key=("id", "attempt"))
+    return before
+
+
+def jobs_of_run(connection: Connection, run_id: int, attempt: int | None = None) -> list[Job]:
+    """The jobs of a run, of one attempt or of all."""
+    query = select(jobs).where(jobs.c.run_id == run_id).order_by(jobs.c.id)
+    if attempt is not None:
+        query = query.where(jobs.c.attempt == attempt)
+    return [to_struct(row, Job) for row in connection.execute(query).mappings()]
+
+
+def unfinished(connection: Connection) -> list[tuple[str, int, int]]:
+    """(repository, run, attempt) of every job that has not completed, as far as we know."""
+    rows = connection.execute(
+        select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt)
+        .where(jobs.c.status != JobStatus.COMPLETED.value)
+        .distinct()
+    )
+    return [(row.repository, row.run_id, row.attempt) for row in rows]
+
+
+_no_live_claim = ~(select(claims.c.id).where(claims.c.job_id == jobs.c.id, LIVE_CLAIM).exists())
+
+
+def waiting_groups(connection: Connection) -> list[tuple[str, str, int]]:
+    """(pool, owner, how many) of queued jobs without a live claim."""
+    rows = connection.execute(
+        select(jobs.c.pool, jobs.c.owner, func.count())
+        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.pool.is_not(None), _no_live_claim)
+        .group_by(jobs.c.pool, jobs.c.owner)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def oldest_waiting(connection: Connection, pool: str, owner: str, limit: int) -> list[WaitingJob]:
+    """The oldest queued jobs of one owner and pool without a live claim."""
+    rows = connection.execute(
+        select(
+            jobs.c.id,
+            jobs.c.repository,
+            jobs.c.run_id,
+            jobs.c.attempt,
+            func.coalesce(jobs.c.queued_at, jobs.c.created_at).label("queued"),
+            jobs.c.queued_at,
+            jobs.c.created_at,
+            runs.c.fork,
+        )
+        .outerjoin(runs, and_(runs.c.id == jobs.c.run_id, runs.c.attempt == jobs.c.attempt))
+        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.pool == pool, jobs.c.owner == owner, _no_live_claim)
+        .order_by(jobs.c.queued_at, jobs.c.id)
+        .limit(limit)
+    )
+    return [
+        WaitingJob(
+            id=row.id,
+            repository=row.repository,
+            owner=owner,
+            pool=pool,
+            run_id=row.run_id,
+            attempt=row.attempt,
+            queued_at=row.queued_at or row.created_at,
+            run_known=row.fork is not None,
+            fork=bool(row.fork),
+        )
+        for row in rows
+    ]
+
+
+def oldest_queued_at(connection: Connection) -> dict[str, datetime]:
+    """By pool, since when its oldest unclaimed queued job waits: a signal that needs no success (R84)."""
+    rows = connection.execute(
+        select(jobs.c.pool, func.min(jobs.c.queued_at, type_=jobs.c.queued_at.type))
+        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.pool.is_not(None), _no_live_claim)
+        .group_by(jobs.c.pool)
+    )
+    return {row[0]: row[1] for row in rows if row[1] is not None}
+
+
+def position_in_pool(connection: Connection, job: Job) -> int:
+    """The job's place among the unclaimed queued jobs of its pool, from 1."""
+    ahead = connection.execute(
+        select(func.count())
+        .select_from(jobs)
+        .where(
+            jobs.c.status == JobStatus.QUEUED.value,
+            jobs.c.pool == job.pool,
+            _no_live_claim,
+            tuple_(jobs.c.queued_at, jobs.c.id) < tuple_(job.queued_at, job.id),
+        )
+    )
+    return int(ahead.scalar_one()) + 1
+
+
+def assign_pools(tx: Tx, pools: Sequence[Pool]) -> int:
+    """Fits every unfinished job to the pools of the present configuration; counts the changes."""
+    changed = 0
+    rows = tx.connection.execute(
+        select(jobs.c.id, jobs.c.labels, jobs.c.pool).where(jobs.c.status != JobStatus.COMPLETED.value)
+    ).all()
+    for row in rows:
+        pool = pool_for(tuple(row.labels), pools)
+        if pool != row.pool:
+            tx.connection.execute(update(jobs).where(jobs.c.id == row.id).values(pool=pool))
+            changed += 1
+    return changed

@@ -1,0 +1,64 @@
+"""Leadership of loops: a row lease with a generation, so that a replica that slept is fenced.
+
+The holder trusts the lease only within its own time (`expires_at` minus nothing it cannot see): a
+fenced transaction checks holder and generation again inside itself.
+"""
+
+from datetime import timedelta
+
+import msgspec
+from sqlalchemy import select, update
+
+from andon.runtime.errors import AndonError
+from andon.store.schema import leases
+from andon.store.transaction import Tx
+from andon.store.upsert import insert_new
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A held lease."""
+
+    name: str
+    holder: str
+    generation: int
+
+
+class Fenced(AndonError):
+    """The lease has gone to another holder; nothing was changed."""
+
+
+def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Lease | None:
+    """Takes or renews the lease; None while another holder has it.
+
+    `alone` says that no other process can be at work on this database (SQLite behind its lock
+    file), so that a dead predecessor's lease need not run out first.
+    """
+    row = tx.connection.execute(select(leases).where(leases.c.name == name)).first()
+    expires_at = tx.now + lasts
+    if row is None:
+        made = insert_new(
+            tx.connection,
+            leases,
+            [{"name": name, "holder": holder, "generation": 1, "expires_at": expires_at}],
+            returning="name",
+        )
+        return Lease(name=name, holder=holder, generation=1) if made else None
+    mine = row.holder == holder
+    if not mine and not alone and row.expires_at > tx.now:
+        return None
+    generation = row.generation if mine else row.generation + 1
+    moved = tx.connection.execute(
+        update(leases)
+        .where(leases.c.name == name, leases.c.generation == row.generation, leases.c.holder == row.holder)
+        .values(holder=holder, generation=generation, expires_at=expires_at)
+    )
+    return Lease(name=name, holder=holder, generation=generation) if moved.rowcount == 1 else None
+
+
+def check(tx: Tx, lease: Lease) -> None:
+    """Raises Fenced unless the lease is still this holder's, in this generation."""
+    row = tx.connection.execute(
+        select(leases.c.holder, leases.c.generation, leases.c.expires_at).where(leases.c.name == lease.name)
+    ).first()
+    if row is None or (row.holder, row.generation) != (lease.holder, lease.generation) or row.expires_at <= tx.now:
+        raise Fenced(f"{lease.name}: the lease of {lease.holder} (generation {lease.generation}) is over.")

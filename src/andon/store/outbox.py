@@ -1,0 +1,71 @@
+"""Acts that were decided and wait to be performed; written in the transaction that decided them."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select, update
+
+from andon.store.rows import to_struct
+from andon.store.schema import outbox
+from andon.store.transaction import Tx
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """One act. Performing it twice must do no harm: a crash can come between act and record."""
+
+    id: str
+    kind: str
+    subject: str
+    generation: int | None
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+def due(connection: Connection, now: datetime, limit: int, leave_out: frozenset[str]) -> list[Act]:
+    """Pending acts whose time has come, oldest first, without those named in `leave_out`."""
+    rows = connection.execute(
+        select(outbox)
+        .where(outbox.c.state == "pending", outbox.c.not_before <= now)
+        .order_by(outbox.c.not_before, outbox.c.id)
+        .limit(limit + len(leave_out))
+    ).mappings()
+    acts = [to_struct(row, Act) for row in rows if row["id"] not in leave_out]
+    return acts[:limit]
+
+
+def next_due(connection: Connection, after: datetime) -> datetime | None:
+    """When the next pending act beyond `after` is due."""
+    return connection.execute(
+        select(func.min(outbox.c.not_before, type_=outbox.c.not_before.type)).where(
+            outbox.c.state == "pending", outbox.c.not_before > after
+        )
+    ).scalar_one()
+
+
+def finish(tx: Tx, act: Act, *, result: str, failed: bool = False) -> bool:
+    """Closes an act once; False when somebody else has closed it already."""
+    closed = tx.connection.execute(
+        update(outbox)
+        .where(outbox.c.id == act.id, outbox.c.state == "pending")
+        .values(state="failed" if failed else "done", done_at=tx.now, result=result, attempts=act.attempts + 1)
+    )
+    return closed.rowcount == 1
+
+
+def postpone(tx: Tx, act: Act, *, until: datetime, reason: str) -> None:
+    """Tries again not before `until`."""
+    tx.connection.execute(
+        update(outbox)
+        .where(outbox.c.id == act.id, outbox.c.state == "pending")
+        .values(not_before=until, attempts=act.attempts + 1, result=reason)
+    )
+
+
+def is_pending(connection: Connection, kind: str, subject: str) -> bool:
+    """Whether such an act for this subject still waits."""
+    row = connection.execute(
+        select(outbox.c.id).where(outbox.c.state == "pending", outbox.c.kind == kind, outbox.c.subject == subject)
+    ).first()
+    return row is not None

@@ -1,0 +1,269 @@
+"""The tables. Migrations must end in exactly these (a test compares)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from andon.model.claim_states import LIVE
+from andon.store.columns import Instant, Json
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite counts rows by itself only in a column that is exactly INTEGER.
+_Counter = BigInteger().with_variant(Integer, "sqlite")
+
+LIVE_CLAIM = text("state IN ({})".format(", ".join(f"'{state.value}'" for state in sorted(LIVE))))
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", _Counter, primary_key=True, autoincrement=True),
+    Column("guid", String, nullable=False, unique=True),
+    Column("event", String, nullable=False),
+    Column("action", String),
+    Column("received_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("body", LargeBinary),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_deliveries_to_apply",
+    deliveries.c.seq,
+    sqlite_where=deliveries.c.state == text("'stored'"),
+    postgresql_where=deliveries.c.state == text("'stored'"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("repository", String, nullable=False),
+    Column("workflow", String),
+    Column("event", String, nullable=False),
+    Column("branch", String),
+    Column("sha", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("conclusion", String),
+    Column("fork", Boolean, nullable=False),
+    Column("observed_at", Instant, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("repository", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("name", String, nullable=False),
+    Column("workflow", String),
+    Column("branch", String),
+    Column("sha", String, nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("pool", String),
+    Column("status", String, nullable=False),
+    Column("conclusion", String),
+    Column("created_at", Instant, nullable=False),
+    Column("queued_at", Instant),
+    Column("started_at", Instant),
+    Column("completed_at", Instant),
+    Column("runner_id", BigInteger),
+    Column("runner_name", String),
+    Column("order_at", Instant),
+    Column("observed_at", Instant, nullable=False),
+)
+Index("ix_jobs_run", jobs.c.run_id, jobs.c.attempt)
+Index(
+    "ix_jobs_open",
+    jobs.c.status,
+    jobs.c.pool,
+    jobs.c.owner,
+    jobs.c.queued_at,
+    jobs.c.id,
+    sqlite_where=jobs.c.status != text("'completed'"),
+    postgresql_where=jobs.c.status != text("'completed'"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("job_id", BigInteger),
+    Column("owner", String, nullable=False),
+    Column("repository", String, nullable=False),
+    Column("pool", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("runner_name", String, nullable=False, unique=True),
+    Column("runner_id", BigInteger),
+    Column("created_at", Instant, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("deadline", Instant),
+    Column("reason", String),
+    Column("ordered_generation", Integer),
+    Column("ended_at", Instant),
+    Column("exit", Integer),
+    Column("signal", Integer),
+    Column("tail", Text),
+)
+# One live claim a job, one live runner a slot: two leaders by mistake still cannot double (R17).
+Index("ux_claims_live_job", claims.c.job_id, unique=True, sqlite_where=LIVE_CLAIM, postgresql_where=LIVE_CLAIM)
+Index(
+    "ux_claims_live_slot",
+    claims.c.host,
+    claims.c.slot,
+    unique=True,
+    sqlite_where=LIVE_CLAIM,
+    postgresql_where=LIVE_CLAIM,
+)
+Index("ix_claims_live_owner", claims.c.owner, sqlite_where=LIVE_CLAIM, postgresql_where=LIVE_CLAIM)
+Index("ix_claims_live_deadline", claims.c.deadline, sqlite_where=LIVE_CLAIM, postgresql_where=LIVE_CLAIM)
+Index("ix_claims_job", claims.c.job_id)
+
+jit_configs = Table(
+    "jit_configs",
+    metadata,
+    # A secret until used: its row goes as soon as the runner registered (R26).
+    Column("claim_id", String, primary_key=True),
+    Column("config", Text, nullable=False),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("intent", String, nullable=False),
+    Column("observed", String, nullable=False),
+    Column("reason", String),
+    Column("last_seen", Instant),
+    Column("version", String),
+    Column("boot_id", String),
+    Column("seq", BigInteger, nullable=False),
+    Column("disk", Json, nullable=False),
+    Column("enrolled_at", Instant, nullable=False),
+)
+
+host_tokens = Table(
+    "host_tokens",
+    metadata,
+    # Hashed at rest: a copy of the database opens no host (design.md section 8).
+    Column("token_hash", String, primary_key=True),
+    Column("host", String, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("host", String, primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+    Column("pool", String, nullable=False),
+    Column("intent", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("claim", String),
+    Column("runner", String),
+    Column("note", String),
+    Column("since", Instant, nullable=False),
+)
+Index("ix_slots_pool", slots.c.pool)
+
+owner_pauses = Table(
+    "owner_pauses",
+    metadata,
+    # An owner whose runners cannot be minted for now: it backs off alone (R18, R20).
+    Column("owner", String, primary_key=True),
+    Column("until", Instant, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("reason", String, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    # What the act is: the same act asked for twice is one row.
+    Column("idempotency_key", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("generation", Integer),
+    Column("payload", Json, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("done_at", Instant),
+    Column("result", String),
+    UniqueConstraint("idempotency_key", name="uq_outbox_idempotency_key"),
+)
+Index(
+    "ix_outbox_due",
+    outbox.c.not_before,
+    sqlite_where=outbox.c.state == text("'pending'"),
+    postgresql_where=outbox.c.state == text("'pending'"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("subject_kind", String, nullable=False),
+    Column("subject_id", String, nullable=False),
+    Column("generation", Integer),
+    Column("from_state", String),
+    Column("to_state", String),
+    Column("reason", String, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("job_id", BigInteger),
+    Column("host", String),
+)
+Index(
+    "ix_journal_job",
+    journal.c.job_id,
+    journal.c.id,
+    sqlite_where=journal.c.job_id.is_not(None),
+    postgresql_where=journal.c.job_id.is_not(None),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)

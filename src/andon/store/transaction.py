@@ -1,0 +1,124 @@
+"""One transaction as queries see it: the connection, one moment for all of it, its journal lines,
+its outbox rows, and whom to wake once it is durable."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, insert
+
+from andon.model.journal import Entry
+from andon.runtime.clock import Clock
+from andon.runtime.ids import Ids
+from andon.store.database import Database
+from andon.store.schema import journal, outbox
+from andon.store.upsert import insert_new
+
+T = TypeVar("T")
+
+
+class Tx:
+    """A writing transaction. Lines and acts are collected, and written together at its end."""
+
+    def __init__(self, connection: Connection, now: datetime, ids: Ids) -> None:
+        self.connection = connection
+        self.now = now
+        self.ids = ids
+        self.nudges: set[str] = set()
+        """Names of loops that have something to do now; `host:NAME` wakes that host's held sync."""
+        self._lines: list[dict[str, Any]] = []
+        self._acts: list[dict[str, Any]] = []
+
+    def record(self, *entries: Entry) -> None:
+        """Journals, in the transaction that did what the lines say (R16)."""
+        for entry in entries:
+            self._lines.append(
+                {
+                    "id": self.ids.new("jrn"),
+                    "at": self.now,
+                    "actor": entry.actor,
+                    "kind": entry.kind,
+                    "subject_kind": entry.subject_kind,
+                    "subject_id": entry.subject_id,
+                    "generation": entry.generation,
+                    "from_state": entry.from_state,
+                    "to_state": entry.to_state,
+                    "reason": entry.reason,
+                    "mode": entry.mode,
+                    "evidence": entry.evidence,
+                    "job_id": entry.job_id,
+                    "host": entry.host,
+                }
+            )
+
+    def order(
+        self,
+        kind: str,
+        *,
+        key: str,
+        subject: str,
+        generation: int | None = None,
+        payload: dict[str, Any] | None = None,
+        delay: timedelta = timedelta(0),
+    ) -> None:
+        """Adds an outbox row in the transaction that decided it. The same `key` twice is one act."""
+        self._acts.append(
+            {
+                "id": self.ids.new("act"),
+                "kind": kind,
+                "idempotency_key": key,
+                "subject": subject,
+                "generation": generation,
+                "payload": payload or {},
+                "state": "pending",
+                "attempts": 0,
+                "not_before": self.now + delay,
+                "created_at": self.now,
+            }
+        )
+        self.nudges.add("outbox")
+
+    def finish(self) -> None:
+        """Writes what was collected; called last, inside the transaction."""
+        if self._lines:
+            self.connection.execute(insert(journal), self._lines)
+        if self._acts:
+            insert_new(self.connection, outbox, self._acts)
+
+
+class Store:
+    """The store as the rooms above use it: work in, durable result out, then the wake-ups."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+        self.database = database
+        self._clock = clock
+        self._ids = ids
+        self._wake: Callable[[Iterable[str]], None] = lambda names: None
+
+    def on_nudges(self, wake: Callable[[Iterable[str]], None]) -> None:
+        """Who is told, after each commit, which loops and hosts have something to do."""
+        self._wake = wake
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Runs `work` in one transaction; returns once it is durable. Its exception undoes it."""
+        nudges: set[str] = set()
+
+        def run(connection: Connection) -> T:
+            tx = Tx(connection, self._clock.now(), self._ids)
+            result = work(tx)
+            tx.finish()
+            nudges.update(tx.nudges)
+            return result
+
+        result = await self.database.write(run)
+        if nudges:
+            self._wake(nudges)
+        return result
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` on one consistent snapshot."""
+        return await self.database.read(work)
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.database.close()

@@ -1,0 +1,32 @@
+"""The routes of the control plane, in one table."""
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route
+
+from andon.web import health, ingest, openapi
+from andon.web.agent_api import AgentApi, enrol
+from andon.web.answers import Refusal, on_http_exception, on_refusal
+from andon.web.control_plane import ControlPlane
+from andon.web.read_api import ENDPOINTS
+
+
+def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlette:
+    """The application; `pages` are the routes for people."""
+    agents = AgentApi()
+    routes: list[BaseRoute] = [
+        Route("/webhooks/github", ingest.receive, methods=["POST"]),
+        Route("/agent/v1/enrol", enrol, methods=["POST"]),
+        Route("/agent/v1/sync", agents.sync, methods=["POST"]),
+        *(Route(endpoint.path, endpoint.handler, methods=["GET"]) for endpoint in ENDPOINTS),
+        Route("/openapi.json", openapi.openapi, methods=["GET"]),
+        Route("/metrics", health.metrics, methods=["GET"]),
+        Route("/healthz", health.healthz, methods=["GET"]),
+        Route("/readyz", health.readyz, methods=["GET"]),
+        *pages,
+    ]
+    app = Starlette(routes=routes, exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception})
+    app.state.control_plane = control
+    return app

@@ -1,0 +1,59 @@
+"""`POST /webhooks/github`: checked, stored durably, acknowledged. No logic (design.md, the road)."""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from andon.github import signature
+from andon.github.parsing import EVENTS, action_of
+from andon.store import deliveries
+from andon.web.answers import Refusal, answer, read_body
+from andon.web.control_plane import control_plane
+
+MAX_BODY = 25 * 1024 * 1024
+"""GitHub sends no larger payload (github-contract section 2)."""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer 202."""
+
+    delivery: str
+    stored: bool
+
+
+async def receive(request: Request) -> Response:
+    """Answers 202 once the delivery is durable, also for duplicates and for events we ignore."""
+    control = control_plane(request)
+    event = request.headers.get("x-github-event", "")
+    guid = request.headers.get("x-github-delivery", "")
+    # A bounded label: whoever can reach this port could invent event names without end.
+    label = event if event in EVENTS else "other"
+
+    def refuse(status: int, reason: str, message: str, hint: str | None = None) -> Refusal:
+        control.metrics.count("andon_deliveries_total", event=label, outcome="refused", reason=reason)
+        control.log.warning("delivery.refused", reason=reason, github_event=label, guid=guid[:64])
+        return Refusal(status, message, hint)
+
+    try:
+        body = await read_body(request, MAX_BODY)
+    except Refusal as error:
+        raise refuse(error.status, "too_large", str(error)) from None
+    given = request.headers.get(signature.HEADER)
+    if given is None:
+        raise refuse(401, "no_signature", "The delivery is not signed.", "Set the hook's secret at GitHub.")
+    if not signature.is_signed(control.webhook_secret, body, given):
+        hint = "The hook's secret at GitHub and webhook_secret_file must be equal."
+        raise refuse(401, "bad_signature", "The signature does not fit the body.", hint)
+    if not event or not guid or len(guid) > 200:
+        raise refuse(400, "no_headers", "X-GitHub-Event and X-GitHub-Delivery are missing or unusable.")
+    try:
+        action = action_of(body)
+    except (msgspec.DecodeError, RecursionError):
+        hint = "Set the hook's content type to application/json."
+        raise refuse(400, "not_json", "The body is not JSON.", hint) from None
+    new = await control.store.write(
+        lambda tx: deliveries.keep(tx, guid=guid, event=event[:100], action=action, body=body)
+    )
+    if not new:
+        control.metrics.count("andon_deliveries_total", event=label, outcome="duplicate", reason="same_guid")
+    return answer(Stored(delivery=guid, stored=True), 202)

@@ -1,0 +1,90 @@
+"""`/metrics` (interfaces.md section 7): counters kept here, gauges read from the store at each scrape.
+
+Labels are bounded: never an id of a run, job or delivery.
+"""
+
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from sqlalchemy import Connection
+
+from andon import __version__
+from andon.model.config import Config
+from andon.store import fleet_views, jobs
+
+_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "andon_deliveries_total": ("Webhook deliveries by what became of them.", ("event", "outcome", "reason")),
+    "andon_claims_total": ("Claims by outcome.", ("outcome",)),
+    "andon_rescues_total": ("Claims given back after GitHub was asked, by what it said of the job.", ("kind",)),
+    "andon_github_calls_total": ("Calls to GitHub's API.", ("endpoint", "status")),
+    "andon_automatic_acts_total": ("Automatic acts, by rail and by whether they acted.", ("rail", "mode")),
+    "andon_sweeps_failed_total": ("Sweeps of a repository that a failed read ended.", ("failure",)),
+}
+_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "andon_jobs": ("Jobs that are not over.", ("status", "pool")),
+    "andon_oldest_dispatchable_seconds": ("Age of the oldest queued job without a claim.", ("pool",)),
+    "andon_slots": ("Slots by what they do.", ("pool", "state")),
+    "andon_pool_wanted_slots": ("Slots that running and waiting work would fill.", ("pool",)),
+    "andon_hosts": ("Hosts by our intent and by what we see of them.", ("intent", "observed")),
+    "andon_oldest_unbooted_seconds": ("Age of the oldest claim whose runner has not come up.", ()),
+    "andon_build_info": ("The version that runs.", ("version",)),
+    "andon_loop_last_success_timestamp_seconds": ("When a loop last ended a pass well.", ("loop",)),
+}
+
+
+class Facts:
+    """What the gauges show, read in one go."""
+
+    def __init__(self, connection: Connection, config: Config) -> None:
+        self.jobs = fleet_views.open_job_counts(connection)
+        self.hosts = fleet_views.host_counts(connection)
+        self.oldest = jobs.oldest_queued_at(connection)
+        self.unbooted = fleet_views.oldest_unbooted(connection)
+        self.pools = fleet_views.pool_views(connection, config)
+        self.slots: dict[tuple[str, str], int] = {}
+        for host in fleet_views.host_views(connection):
+            for slot in host.slots:
+                key = (slot.pool, slot.state)
+                self.slots[key] = self.slots.get(key, 0) + 1
+
+
+class Metrics:
+    """The process's metrics."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._counters = {
+            name: Counter(name, text, labels, registry=self._registry) for name, (text, labels) in _COUNTERS.items()
+        }
+        self._gauges = {
+            name: Gauge(name, text, labels, registry=self._registry) for name, (text, labels) in _GAUGES.items()
+        }
+        self._gauges["andon_build_info"].labels(version=__version__).set(1)
+
+    def count(self, name: str, /, **labels: str) -> None:
+        """Adds one to a counter."""
+        self._counters[name].labels(**labels).inc()
+
+    def loop_succeeded(self, loop: str, at: datetime) -> None:
+        """Remembers a loop's last good pass."""
+        self._gauges["andon_loop_last_success_timestamp_seconds"].labels(loop=loop).set(at.timestamp())
+
+    def render(self, facts: Facts, now: datetime) -> bytes:
+        """The text that a scrape gets."""
+        for name in ("andon_jobs", "andon_oldest_dispatchable_seconds", "andon_slots", "andon_hosts"):
+            # What is no longer there must not keep its last value.
+            self._gauges[name].clear()
+        for (status, pool), count in facts.jobs.items():
+            self._gauges["andon_jobs"].labels(status=status, pool=pool).set(count)
+        for (intent, observed), count in facts.hosts.items():
+            self._gauges["andon_hosts"].labels(intent=intent, observed=observed).set(count)
+        for (pool, state), count in facts.slots.items():
+            self._gauges["andon_slots"].labels(pool=pool, state=state).set(count)
+        for pool in facts.pools:
+            oldest = facts.oldest.get(pool.name)
+            age = (now - oldest).total_seconds() if oldest else 0.0
+            self._gauges["andon_oldest_dispatchable_seconds"].labels(pool=pool.name).set(max(0.0, age))
+            self._gauges["andon_pool_wanted_slots"].labels(pool=pool.name).set(pool.waiting + pool.running)
+        unbooted = (now - facts.unbooted).total_seconds() if facts.unbooted else 0.0
+        self._gauges["andon_oldest_unbooted_seconds"].set(max(0.0, unbooted))
+        return generate_latest(self._registry)

@@ -1,0 +1,5 @@
+"""The pages for people (placeholder until the board is drawn)."""
+
+from starlette.routing import BaseRoute
+
+PAGES: tuple[BaseRoute, ...] = ()

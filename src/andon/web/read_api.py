@@ -1,0 +1,232 @@
+"""The read API (interfaces.md section 6). Every handler reads one snapshot and gives a shape of
+`model.api`; the same table makes `/openapi.json`."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from andon.model.api import DeliveryView, HostView, JobView, JournalLine, OwnerView, Page, PoolView, RunnerView, RunView
+from andon.model.why import Why
+from andon.store import fleet_views, job_views, jobs, journal
+from andon.store.job_views import Filter
+from andon.web.answers import Refusal, answer
+from andon.web.auth import require_reader
+from andon.web.control_plane import ControlPlane, control_plane
+
+T = TypeVar("T")
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 500
+
+
+def _limit(request: Request) -> int:
+    given = request.query_params.get("limit", str(DEFAULT_LIMIT))
+    if not given.isdigit() or not 1 <= int(given) <= MAX_LIMIT:
+        raise Refusal(422, f'limit "{given[:40]}" is not a number from 1 to {MAX_LIMIT}.')
+    return int(given)
+
+
+def _number_cursor(request: Request) -> int | None:
+    given = request.query_params.get("cursor")
+    if given is None:
+        return None
+    if not given.isdigit() or len(given) > 18:
+        raise Refusal(422, "The cursor is not one of ours.", "Use the `next` of the answer before.")
+    return int(given)
+
+
+def _since(request: Request) -> datetime | None:
+    given = request.query_params.get("since")
+    if given is None:
+        return None
+    try:
+        return msgspec.convert(given, datetime, strict=False) if given else None
+    except msgspec.ValidationError:
+        raise Refusal(422, f'since "{given[:40]}" is no RFC 3339 time.', "For example 2026-11-22T10:00:00Z.") from None
+
+
+def _id(request: Request, what: str) -> int:
+    given = str(request.path_params["id"])
+    if not given.isdigit() or len(given) > 18:
+        raise Refusal(404, f'No {what} "{given[:40]}": {what} ids are numbers.')
+    return int(given)
+
+
+async def _read(control: ControlPlane, work: Callable[[Connection], T]) -> T:
+    return await control.store.read(work)
+
+
+async def list_jobs(request: Request) -> Response:
+    """Jobs, newest first."""
+    require_reader(request)
+    control, limit, cursor = control_plane(request), _limit(request), _number_cursor(request)
+    asked = request.query_params
+    since = _since(request)
+    if since is not None and since.tzinfo is None:
+        raise Refusal(422, "since has no time zone.", "For example 2026-11-22T10:00:00Z.")
+    wanted = Filter(
+        state=asked.get("state"),
+        repository=asked.get("repository"),
+        owner=asked.get("owner"),
+        pool=asked.get("pool"),
+        host=asked.get("host"),
+        since=since,
+    )
+
+    def work(connection: Connection) -> Page[JobView]:
+        found = job_views.list_jobs(connection, wanted, limit, cursor)
+        around = job_views.surroundings(connection, control.config, control.clock.now())
+        items = job_views.view(connection, found, around)
+        return Page(items=tuple(items), next=str(found[-1].id) if len(found) == limit else None)
+
+    return answer(await _read(control, work))
+
+
+async def get_job(request: Request) -> Response:
+    """One job with its whole story."""
+    require_reader(request)
+    control, job_id = control_plane(request), _id(request, "job")
+    found = await _read(control, lambda connection: job_with_story(connection, control, job_id))
+    if found is None:
+        raise Refusal(404, f"No job {job_id} is known here.", "Is it a job of a watched repository?")
+    return answer(found)
+
+
+def job_with_story(connection: Connection, control: ControlPlane, job_id: int) -> JobView | None:
+    """The job with its story, or None."""
+    job = jobs.get_job(connection, job_id)
+    if job is None:
+        return None
+    around = job_views.surroundings(connection, control.config, control.clock.now())
+    story = tuple(job_views.line_view(line) for line in journal.story_of_job(connection, job_id))
+    return msgspec.structs.replace(job_views.view(connection, [job], around)[0], story=story)
+
+
+async def get_why(request: Request) -> Response:
+    """Why a job waits: exactly one cause."""
+    require_reader(request)
+    control, job_id = control_plane(request), _id(request, "job")
+
+    def work(connection: Connection) -> Why | None:
+        job = jobs.get_job(connection, job_id)
+        if job is None:
+            return None
+        around = job_views.surroundings(connection, control.config, control.clock.now())
+        return job_views.explain_job(connection, job, around)
+
+    found = await _read(control, work)
+    if found is None:
+        raise Refusal(404, f"No job {job_id} is known here.", "Is it a job of a watched repository?")
+    return answer(found)
+
+
+async def get_run(request: Request) -> Response:
+    """One run with the jobs of all attempts."""
+    require_reader(request)
+    control, run_id = control_plane(request), _id(request, "run")
+
+    def work(connection: Connection) -> RunView | None:
+        around = job_views.surroundings(connection, control.config, control.clock.now())
+        return job_views.run_view(connection, run_id, around)
+
+    found = await _read(control, work)
+    if found is None:
+        raise Refusal(404, f"No run {run_id} is known here.")
+    return answer(found)
+
+
+async def list_hosts(request: Request) -> Response:
+    """Every host with its slots."""
+    require_reader(request)
+    found = await _read(control_plane(request), fleet_views.host_views)
+    return answer(Page[HostView](items=tuple(found)))
+
+
+async def get_host(request: Request) -> Response:
+    """One host."""
+    require_reader(request)
+    name = str(request.path_params["name"])
+    found = await _read(control_plane(request), lambda connection: fleet_views.host_views(connection, name=name))
+    if not found:
+        raise Refusal(404, f'No host "{name[:80]}" is enrolled here.')
+    return answer(found[0])
+
+
+async def list_runners(request: Request) -> Response:
+    """The runners of live claims."""
+    require_reader(request)
+    found = await _read(control_plane(request), fleet_views.runner_views)
+    return answer(Page[RunnerView](items=tuple(found)))
+
+
+async def list_pools(request: Request) -> Response:
+    """The pools of the configuration."""
+    require_reader(request)
+    control = control_plane(request)
+    found = await _read(control, lambda connection: fleet_views.pool_views(connection, control.config))
+    return answer(Page[PoolView](items=tuple(found)))
+
+
+async def list_owners(request: Request) -> Response:
+    """Owners with their use and their caps."""
+    require_reader(request)
+    control = control_plane(request)
+    found = await _read(control, lambda connection: fleet_views.owner_views(connection, control.config))
+    return answer(Page[OwnerView](items=tuple(found)))
+
+
+async def list_journal(request: Request) -> Response:
+    """The journal, newest first."""
+    require_reader(request)
+    limit, cursor = _limit(request), request.query_params.get("cursor")
+    host = request.query_params.get("host")
+    found = await _read(
+        control_plane(request), lambda connection: journal.newest(connection, limit, before=cursor, host=host)
+    )
+    items = tuple(job_views.line_view(line) for line in found)
+    return answer(Page[JournalLine](items=items, next=found[-1].id if len(found) == limit else None))
+
+
+async def list_deliveries(request: Request) -> Response:
+    """Webhook deliveries, newest first."""
+    require_reader(request)
+    limit, cursor = _limit(request), _number_cursor(request)
+    found = await _read(
+        control_plane(request), lambda connection: fleet_views.delivery_views(connection, limit, cursor)
+    )
+    after = str(found[-1][0]) if len(found) == limit else None
+    return answer(Page[DeliveryView](items=tuple(view for _, view in found), next=after))
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the API: its path, its handler, the shape it gives, the filters it takes."""
+
+    path: str
+    handler: Callable[[Request], Any]
+    gives: Any
+    query: tuple[str, ...] = ()
+
+
+_PAGING = ("limit", "cursor")
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        path="/api/v1/jobs",
+        handler=list_jobs,
+        gives=Page[JobView],
+        query=(*_PAGING, "state", "repository", "owner", "pool", "host", "since"),
+    ),
+    Endpoint(path="/api/v1/jobs/{id}", handler=get_job, gives=JobView),
+    Endpoint(path="/api/v1/jobs/{id}/why", handler=get_why, gives=Why),
+    Endpoint(path="/api/v1/runs/{id}", handler=get_run, gives=RunView),
+    Endpoint(path="/api/v1/runners", handler=list_runners, gives=Page[RunnerView]),
+    Endpoint(path="/api/v1/hosts", handler=list_hosts, gives=Page[HostView]),
+    Endpoint(path="/api/v1/hosts/{name}", handler=get_host, gives=HostView),
+    Endpoint(path="/api/v1/pools", handler=list_pools, gives=Page[PoolView]),
+    Endpoint(path="/api/v1/owners", handler=list_owners, gives=Page[OwnerView]),
+    Endpoint(path="/api/v1/journal", handler=list_journal, gives=Page[JournalLine], query=(*_PAGING, "host")),
+    Endpoint(path="/api/v1/deliveries", handler=list_deliveries, gives=Page[DeliveryView], query=_PAGING),
+)
