@@ -14,8 +14,10 @@ from andon.model.wire import SlotState
 from andon.rules.slot_views import slot_state
 from andon.store import claims, hosts, jobs
 from andon.store.pauses import pauses
-from andon.store.schema import deliveries
+from andon.store.schema import deliveries, journal
+from andon.store.schema import hosts as hosts_table
 from andon.store.schema import jobs as jobs_table
+from andon.store.schema import slots as slots_table
 
 
 def host_views(connection: Connection, *, name: str | None = None) -> list[HostView]:
@@ -190,3 +192,24 @@ def oldest_unbooted(connection: Connection) -> datetime | None:
         if claim.state in (ClaimState.RESERVED, ClaimState.MINTED, ClaimState.LAUNCHED)
     ]
     return min(waiting, default=None)
+
+
+def slot_notes(connection: Connection, *, host: str | None = None) -> dict[tuple[str, int], str]:
+    """(host, slot) -> what the agent says beside the state, such as why a slot is unavailable."""
+    query = select(slots_table.c.host, slots_table.c.slot, slots_table.c.note).where(slots_table.c.note.is_not(None))
+    if host is not None:
+        query = query.where(slots_table.c.host == host)
+    return {(row.host, row.slot): row.note for row in connection.execute(query)}
+
+
+def change_mark(connection: Connection) -> str:
+    """A text that differs whenever something that the pages show has changed.
+
+    Changes of state are journal lines. What a host says of a slot between them (its runner listens,
+    say) is only in the slot's `since`.
+    """
+    line = connection.execute(select(func.max(journal.c.id))).scalar_one()
+    since = connection.execute(select(func.max(slots_table.c.since, type_=slots_table.c.since.type))).scalar_one()
+    slots = connection.execute(select(func.count()).select_from(slots_table)).scalar_one()
+    known = connection.execute(select(func.count()).select_from(hosts_table)).scalar_one()
+    return f"{line}/{since.isoformat() if since else ''}/{slots}/{known}"

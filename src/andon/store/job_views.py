@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, case, select, tuple_
+from sqlalchemy import Connection, case, func, select, tuple_
 
 from andon.model.api import ClaimView, JobView, JournalLine, RunnerRef, RunView
 from andon.model.claim_states import LIVE
@@ -22,6 +22,7 @@ from andon.rules.why import Situation, Why, why
 from andon.store import claims, hosts, jobs
 from andon.store.pauses import Pause, pauses
 from andon.store.rows import to_struct
+from andon.store.schema import LIVE_CLAIM, journal
 from andon.store.schema import jobs as jobs_table
 from andon.store.schema import runs as runs_table
 
@@ -57,8 +58,8 @@ def surroundings(connection: Connection, config: Config, now: datetime) -> Surro
     )
 
 
-def explain(connection: Connection, job: Job, run: Run | None, claim: Claim | None, around: Surroundings) -> Why:
-    """Why this job waits: exactly one cause (rules.why)."""
+def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings, position: int | None) -> Why:
+    """Why this job waits: exactly one cause (rules.why). `position` is its place in its pool, from 1."""
     pool = next((each for each in around.config.pool if each.name == job.pool), None)
     owner = next((each for each in around.config.owner if each.login.lower() == job.owner.lower()), None)
     mine = [slot for slot in around.slots if slot.pool == job.pool]
@@ -111,7 +112,7 @@ def explain(connection: Connection, job: Job, run: Run | None, claim: Claim | No
             paused_until=pause.until if pause else None,
             pause_reason=pause.reason if pause else None,
             dispatch_mode=around.config.rails.mode,
-            position=jobs.position_in_pool(connection, job) if waits else None,
+            position=position if waits else None,
         )
     )
 
@@ -120,7 +121,27 @@ def explain_job(connection: Connection, job: Job, around: Surroundings) -> Why:
     """Why one job waits, with its run and claim looked up."""
     run = jobs.get_run(connection, job.run_id, job.attempt)
     claim = claims.latest_claims(connection, [job.id]).get(job.id)
-    return explain(connection, job, run, claim, around)
+    return explain(job, run, claim, around, positions(connection, [job]).get(job.id))
+
+
+def positions(connection: Connection, found: Sequence[Job]) -> dict[int, int]:
+    """By job, its place among the unclaimed queued jobs of its pool, from 1; one query for all of them."""
+    wanted = [job for job in found if job.status is JobStatus.QUEUED and job.pool is not None]
+    if not wanted:
+        return {}
+    claimed = select(claims.claims.c.id).where(claims.claims.c.job_id == jobs_table.c.id, LIVE_CLAIM).exists()
+    place = func.row_number().over(partition_by=jobs_table.c.pool, order_by=(jobs_table.c.queued_at, jobs_table.c.id))
+    queue = (
+        select(jobs_table.c.id, place.label("place"))
+        .where(
+            jobs_table.c.status == JobStatus.QUEUED.value,
+            jobs_table.c.pool.in_({job.pool for job in wanted}),
+            ~claimed,
+        )
+        .subquery()
+    )
+    rows = connection.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_([job.id for job in wanted])))
+    return {row.id: row.place for row in rows}
 
 
 def _as_waiting(job: Job, run: Run | None) -> WaitingJob:
@@ -147,10 +168,13 @@ def view(connection: Connection, found: Sequence[Job], around: Surroundings) -> 
             select(runs_table).where(tuple_(runs_table.c.id, runs_table.c.attempt).in_(list(keys)))
         ).mappings()
         runs = {(row["id"], row["attempt"]): to_struct(row, Run) for row in rows}
-    return [_one(connection, job, runs.get((job.run_id, job.attempt)), latest.get(job.id), around) for job in found]
+    places = positions(connection, found)
+    return [
+        _one(job, runs.get((job.run_id, job.attempt)), latest.get(job.id), around, places.get(job.id)) for job in found
+    ]
 
 
-def _one(connection: Connection, job: Job, run: Run | None, claim: Claim | None, around: Surroundings) -> JobView:
+def _one(job: Job, run: Run | None, claim: Claim | None, around: Surroundings, position: int | None) -> JobView:
     live = claim if claim is not None and claim.state in LIVE else None
     place = claim if claim is not None and claim.runner_name == job.runner_name else live
     over = job.status is JobStatus.COMPLETED
@@ -184,7 +208,7 @@ def _one(connection: Connection, job: Job, run: Run | None, claim: Claim | None,
         )
         if live
         else None,
-        why=None if over else explain(connection, job, run, claim, around),
+        why=None if over else explain(job, run, claim, around, position),
     )
 
 
@@ -249,6 +273,58 @@ def open_jobs(connection: Connection, limit: int) -> list[Job]:
         .limit(limit)
     ).mappings()
     return [to_struct(row, Job) for row in rows]
+
+
+_HELD_LAST = case({JobStatus.QUEUED.value: 0}, value=jobs_table.c.status, else_=1)
+_WAITS_SINCE = func.coalesce(jobs_table.c.queued_at, jobs_table.c.created_at)
+
+
+def waiting_jobs(connection: Connection, limit: int) -> list[Job]:
+    """Jobs that have not started, oldest first; those that GitHub holds back itself come last."""
+    rows = connection.execute(
+        select(jobs_table)
+        .where(jobs_table.c.status.not_in((JobStatus.COMPLETED.value, JobStatus.IN_PROGRESS.value)))
+        .order_by(_HELD_LAST, _WAITS_SINCE, jobs_table.c.id)
+        .limit(limit)
+    ).mappings()
+    return [to_struct(row, Job) for row in rows]
+
+
+def running_jobs(connection: Connection, limit: int) -> list[Job]:
+    """Jobs in progress, the longest running first."""
+    rows = connection.execute(
+        select(jobs_table)
+        .where(jobs_table.c.status == JobStatus.IN_PROGRESS.value)
+        .order_by(func.coalesce(jobs_table.c.started_at, jobs_table.c.created_at), jobs_table.c.id)
+        .limit(limit)
+    ).mappings()
+    return [to_struct(row, Job) for row in rows]
+
+
+FINISHED_LOOK_BACK = 3000
+"""How many journal lines are looked through for jobs that ended: bounds the read on any fleet."""
+
+
+def finished_jobs(connection: Connection, limit: int) -> list[Job]:
+    """The jobs whose end we heard of last, newest first."""
+    newest = select(journal).order_by(journal.c.id.desc()).limit(FINISHED_LOOK_BACK).subquery()
+    ended = connection.execute(
+        select(newest.c.job_id)
+        .where(newest.c.kind == f"job.{JobStatus.COMPLETED.value}")
+        .order_by(newest.c.id.desc())
+        .limit(limit)
+    ).scalars()
+    order = [job_id for job_id in ended if job_id is not None]
+    found = jobs.get_jobs(connection, order) if order else {}
+    return [found[job_id] for job_id in dict.fromkeys(order) if job_id in found]
+
+
+def claims_of_job(connection: Connection, job_id: int, limit: int = 20) -> list[Claim]:
+    """The newest claims that stand for the job, in the order they were made, ended ones too."""
+    rows = connection.execute(
+        select(claims.claims).where(claims.claims.c.job_id == job_id).order_by(claims.claims.c.id.desc()).limit(limit)
+    ).mappings()
+    return [to_struct(row, Claim) for row in rows][::-1]
 
 
 def run_view(connection: Connection, run_id: int, around: Surroundings) -> RunView | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from andon.model.config import Pool
 from andon.model.job_states import JobStatus
@@ -151,7 +151,10 @@ def position_in_pool(connection: Connection, job: Job) -> int:
             jobs.c.status == JobStatus.QUEUED.value,
             jobs.c.pool == job.pool,
             _no_live_claim,
-            tuple_(jobs.c.queued_at, jobs.c.id) < tuple_(job.queued_at, job.id),
+            or_(
+                jobs.c.queued_at < job.queued_at,
+                and_(jobs.c.queued_at == job.queued_at, jobs.c.id < job.id),
+            ),
         )
     )
     return int(ahead.scalar_one()) + 1

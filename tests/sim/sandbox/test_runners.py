@@ -136,3 +136,18 @@ def test_a_runner_cannot_touch_the_job_of_another(fleet):
     assert status_of(execution.report_steps, other.runner, made.id, []) == 404
     assert status_of(execution.put_log, other.runner, made.id, b"x") == 404
     assert made.stage is Stage.IN_PROGRESS and made.log is None
+
+
+def test_a_listener_that_waits_in_a_held_poll_is_online(fleet):
+    listener = fleet.listener()
+    fleet.github.runners.begin_poll(listener.session)
+    fleet.pass_time(500)
+    assert listener.runner.session is listener.session
+    fleet.github.runners.end_poll(listener.session)
+    fleet.pass_time(120)
+    assert listener.runner.session is None
+
+
+def test_what_is_printed_of_a_runner_holds_no_token(fleet):
+    listener = fleet.listener()
+    assert listener.runner.token not in repr(listener.runner) + repr(listener.session)

@@ -177,10 +177,6 @@ class Hooks:
             out.append(Outgoing(send=send.id, url=hook.url, headers=headers_of(send.delivery, body), body=body))
         return out
 
-    def has_ready(self) -> bool:
-        """Whether `take` would hand out something."""
-        return bool(self._ready)
-
     def report(self, send_id: int, status_code: int, status: str, duration: float) -> None:
         """Takes how a send ended: the receiver's status, or 502/504 with a text of our own."""
         send = self._sends[send_id]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from andon.sim.sandbox.records import Job, Stage
+from andon.sim.sandbox.records import Job
 from andon.sim.sandbox.repository_json import fine_stamp, stamp
 
 
@@ -92,8 +92,3 @@ def deployment_json(job: Job, base_url: str) -> dict[str, Any] | None:
         "payload": {},
         "creator": None,
     }
-
-
-def is_shown(job: Job) -> bool:
-    """Whether GitHub shows this job: not before its `needs` are met."""
-    return job.stage is not Stage.BLOCKED

@@ -103,7 +103,7 @@ class RunnerRoutes:
         turn = sandbox.runners.begin_poll(session)
         try:
             until = sandbox.clock.monotonic() + wait_s
-            while session.poll_turn == turn and not sandbox.world.closing:
+            while session.poll_turn == turn and not sandbox.world.closing and not leaving.done():
                 seen = session.nudge.version
                 if (message := sandbox.execution.next_message(session)) is not None:
                     return message

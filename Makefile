@@ -1,0 +1,44 @@
+# Everything a developer or a newcomer runs. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit proof docs fix bench lock clean
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.server ## a whole fleet on this machine, with a board; Ctrl-C ends it all
+	@$(BIN)/andon demo
+
+test: $(VENV)/.test ## every check at a tenth of its count or less; what lands
+	@tests/run test
+
+check: $(VENV)/.test ## the static checks only
+	@tests/run check
+
+unit: $(VENV)/.test ## the tests only
+	@tests/run unit
+
+proof: $(VENV)/.test ## every check at its full count; resumable, ends with a table
+	@$(BIN)/python -m tests.proof
+
+docs: $(VENV)/.test ## writes the generated parts of docs/ again
+	@$(BIN)/python docs/generate.py
+
+fix: $(VENV)/.test ## formats, and repairs what can be repaired
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+bench: $(VENV)/.server ## the benchmarks, each as a ratio to a baseline in the same run
+	@$(BIN)/andon bench dispatch
+
+lock: $(VENV)/.test ## chooses versions anew and writes requirements/*.txt
+	@$(BIN)/pip install -q uv && requirements/lock.sh
+
+clean: ## removes what this Makefile made
+	rm -rf $(VENV) .andon-demo .proof
+
+$(VENV)/.server: requirements/server.txt requirements/set-up pyproject.toml
+	@requirements/set-up server
+
+$(VENV)/.test: requirements/test.txt requirements/set-up pyproject.toml
+	@requirements/set-up test

@@ -1,0 +1,102 @@
+"""The `andon` program: its commands, and how every error becomes one line and an exit code.
+
+A command's room is imported when it is called, so that the base install runs an agent.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from andon import __version__
+from andon.cli.exits import FINE, UNUSABLE
+from andon.runtime.errors import AndonError, Refused
+
+_SERVER_PACKAGES = frozenset(
+    {"alembic", "httptools", "jinja2", "prometheus_client", "sqlalchemy", "starlette", "uvicorn"}
+)
+
+
+def _group(name: str, text: str, **commands: tuple[str, str]) -> App:
+    group = App(name=name, help=text, help_format="plaintext")
+    for command, (where, about) in commands.items():
+        group.command(where, name=command, help=about)
+    return group
+
+
+def make_app() -> App:
+    """The parser with all commands, none of them imported yet."""
+    app = App(
+        name="andon",
+        help="Keeps a self-hosted GitHub Actions fleet trustworthy.",
+        version=f"andon {__version__}",
+        help_format="plaintext",
+    )
+    here = "andon.cli"
+    app.command(f"{here}.up:up", name="up", help="Run the control plane, and an agent where [agent] says so.")
+    app.command(f"{here}.demo:demo", name="demo", help="Run everything on a sandbox GitHub, until Ctrl-C.")
+    app.command(
+        _group(
+            "agent",
+            "The host agent.",
+            run=(f"{here}.agent_run:agent_run", "Run the agent of [agent]."),
+            status=(f"{here}.agent_status:agent_status", "Ask the agent that lives on this machine."),
+        )
+    )
+    app.command(
+        _group(
+            "sandbox",
+            "A sandbox GitHub, for trying and testing.",
+            serve=(f"{here}.sandbox_serve:sandbox_serve", "Serve a fresh sandbox GitHub."),
+        )
+    )
+    app.command(f"{here}.status:status", name="status", help="One screen: is all well?")
+    app.command(f"{here}.jobs:jobs", name="jobs", help="Open jobs, and the last that ended.")
+    app.command(f"{here}.job:job", name="job", help="One job with its whole story.")
+    app.command(f"{here}.why:why", name="why", help="Why a job waits: one answer.")
+    app.command(f"{here}.hosts:hosts", name="hosts", help="Hosts with their slots.")
+    app.command(
+        _group(
+            "config",
+            "The configuration file.",
+            check=(f"{here}.config_check:config_check", "Say everything that is wrong with it."),
+        )
+    )
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Never raises for what a person can put right."""
+    app = make_app()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(given, print_error=False, exit_on_error=False, result_action="return_value")
+        return code if isinstance(code, int) else FINE
+    except CycloptsError as error:
+        error.verbose = False
+        command = " ".join(("andon", *(error.command_chain or ())))
+        return _fail(f"{' '.join(str(error).split())} See `{command} --help`.")
+    except Refused as refused:
+        return _fail(str(refused))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _SERVER_PACKAGES:
+            raise
+        return _fail(
+            f'this command needs the server part of Andon ("{error.name}" is missing). Install "andon[server]".'
+        )
+    except AndonError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is flushed at the exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+
+
+def _fail(sentence: str) -> int:
+    print(f"andon: {sentence}", file=sys.stderr)  # noqa: T201
+    return UNUSABLE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

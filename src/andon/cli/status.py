@@ -1,0 +1,130 @@
+"""`andon status`: one screen that says whether all is well. Exit code 1 when something is found."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from andon.cli.exits import FINDING, FINE
+from andon.cli.hosts import MOST_HOSTS
+from andon.cli.job_rows import OPEN_STATES, WAITING_STATES, cause
+from andon.cli.options import ConfigFile, DataFolder, Json, ServerUrl, TokenFile
+from andon.cli.output import duration, make_console, plain, print_json, strong
+from andon.cli.reading import Reader, read
+from andon.model.api import HostView, JobView
+from andon.model.host_states import HostObserved
+from andon.runtime.clock import SystemClock
+
+_MOST_JOBS = 10_000
+_ALARMING = {
+    "stranded": ("job.stranded", "is stranded"),
+    "unserved_label": ("label.unserved", "asks for labels that no pool serves"),
+}
+
+
+def status(
+    *,
+    config: ConfigFile = None,
+    data: DataFolder = None,
+    server: ServerUrl = None,
+    token_file: TokenFile = None,
+    json: Json = False,
+) -> int:
+    """Is the control plane ready, do the hosts report, does every job that waits wait for a reason?"""
+    now = SystemClock().now()
+
+    async def work(reader: Reader) -> dict[str, Any]:
+        return await look(reader, now)
+
+    found = read(work, config=config, data=data, server=server, token_file=token_file)
+    if json:
+        print_json(found)
+    else:
+        _print(make_console(), found)
+    return FINDING if found["findings"] else FINE
+
+
+async def look(reader: Reader, now: datetime) -> dict[str, Any]:
+    """The object that --json prints (docs/commands.md)."""
+    code, ready = await reader.get_any_status("/readyz")
+    _, health = await reader.get_any_status("/healthz")
+    hosts = reader.typed((await reader.list("/api/v1/hosts", limit=MOST_HOSTS))["items"], list[HostView])
+    jobs: dict[str, list[JobView]] = {}
+    for state in OPEN_STATES:
+        page = await reader.list("/api/v1/jobs", {"state": state.value}, limit=_MOST_JOBS)
+        jobs[state.value] = reader.typed(page["items"], list[JobView])
+    waiting = [job for state in WAITING_STATES for job in jobs[state]]
+    findings: list[dict[str, Any]] = []
+    if code != 200:
+        missing = ready.get("missing") or f"/readyz answered {code}"
+        findings.append(_finding("controlplane.not_ready", f"The control plane is not ready: {missing}", "server", ""))
+    for host in hosts:
+        if host.observed != HostObserved.REPORTING:
+            last = f"last heard of {_ago(host.last_seen, now)}" if host.last_seen else "never heard of"
+            text = f"Host {host.name} is {host.observed}: {last}."
+            findings.append(_finding(f"host.{host.observed}", text, "host", host.name))
+    for job in waiting:
+        if job.why is not None and cause(job) in _ALARMING:
+            kind, words = _ALARMING[cause(job)]
+            text = f"Job {job.id} ({job.repository}, {job.name}) {words}: {job.why.text}"
+            findings.append(_finding(kind, text, "job", str(job.id)))
+    return {
+        "server": reader.url,
+        "version": health.get("version"),
+        "ready": code == 200,
+        "hosts": {state.value: sum(host.observed == state for host in hosts) for state in HostObserved},
+        "slots": dict(sorted(Counter(slot.state for host in hosts for slot in host.slots).items())),
+        "jobs": {state: len(found) for state, found in jobs.items()},
+        "oldest_waiting": _oldest(waiting, now),
+        "findings": findings,
+    }
+
+
+def _finding(code: str, text: str, kind: str, id: str) -> dict[str, Any]:
+    return {"code": code, "text": text, "subject": {"kind": kind, "id": id}}
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    return f"{duration((now - at).total_seconds())} ago"
+
+
+def _oldest(waiting: list[JobView], now: datetime) -> dict[str, Any] | None:
+    times = [(job.queued_at, job) for job in waiting if job.queued_at is not None]
+    if not times:
+        return None
+    at, job = min(times, key=lambda pair: pair[0])
+    return {
+        "job": job.id,
+        "repository": job.repository,
+        "name": job.name,
+        "queued_at": at,
+        "waiting_s": max(0, int((now - at).total_seconds())),
+        "cause": cause(job) or None,
+        "text": job.why.text if job.why is not None else None,
+    }
+
+
+def _print(console: Console, found: dict[str, Any]) -> None:
+    ready = Text("ready", style="green") if found["ready"] else Text("not ready", style="bold red")
+    oldest = found["oldest_waiting"]
+    lines: list[tuple[str, Text | str]] = [
+        ("server", Text.assemble(plain(found["server"]), "  ", ready, f"  version {plain(found['version'])}")),
+        ("hosts", _counts(found["hosts"])),
+        ("slots", _counts(found["slots"])),
+        ("jobs", _counts(found["jobs"])),
+    ]
+    if oldest is None:
+        lines.append(("waiting", "nothing"))
+    else:
+        name = plain(f"{oldest['job']}  {oldest['repository']}  {oldest['name']}")
+        lines.append(("oldest", f"{name}  for {duration(oldest['waiting_s'])}: {plain(oldest['text'])}"))
+    for name, value in lines:
+        console.print(Text.assemble((f"{name:<9}", "dim"), value), soft_wrap=True)
+    for finding in found["findings"]:
+        console.print(Text.assemble(("! ", "bold red"), strong(finding["text"])), soft_wrap=True)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return "  ".join(f"{plain(name)} {count}" for name, count in counts.items()) or "none"

@@ -1,0 +1,91 @@
+"""What `[server]` and `[github]` must satisfy for a control plane to start."""
+
+from collections.abc import Iterator
+
+from andon.model.config import Config, GitHub, Server
+from andon.rules.config_finding import Finding, refused, warning
+from andon.rules.listen_address import is_http_url, parse_listen
+
+_SQLITE = "sqlite:///"
+
+
+def check_server(server: Server) -> Iterator[Finding]:
+    """`[server]`: the address, TLS, the database, the pages' address."""
+    address = parse_listen(server.listen)
+    if address is None:
+        yield refused(
+            f'listen is "{server.listen}", which is not HOST:PORT with a port from 0 to 65535. '
+            'Write it as "127.0.0.1:8470".',
+            "server",
+            "listen",
+        )
+    elif not address.is_loopback and not (server.tls_cert_file and server.tls_key_file) and not server.behind_proxy:
+        yield refused(
+            f'listen is "{server.listen}", which other machines can reach, without TLS. Set tls_cert_file and '
+            "tls_key_file, or behind_proxy = true where a proxy does TLS, or listen on 127.0.0.1.",
+            "server",
+            "listen",
+        )
+    if server.tls_cert_file and not server.tls_key_file:
+        yield refused("tls_cert_file is set without tls_key_file. Name the key's file too.", "server", "tls_cert_file")
+    if server.tls_key_file and not server.tls_cert_file:
+        yield refused(
+            "tls_key_file is set without tls_cert_file. Name the certificate's file too.", "server", "tls_key_file"
+        )
+    yield from _check_database(server)
+    if server.public_url is not None and not is_http_url(server.public_url):
+        yield refused(
+            f'public_url is "{server.public_url}", which is no http or https address. '
+            'Write it as "https://ci.example.org".',
+            "server",
+            "public_url",
+        )
+    if server.blobs != Server().blobs:
+        yield warning(
+            f'blobs is "{server.blobs}"; this version keeps no blobs yet, so it changes nothing.', "server", "blobs"
+        )
+
+
+def _check_database(server: Server) -> Iterator[Finding]:
+    url = server.database
+    if url.startswith(("postgresql://", "postgresql+", "postgres://")):
+        yield refused(
+            'database names PostgreSQL, which this version does not serve yet. Use "sqlite:///andon.db".',
+            "server",
+            "database",
+        )
+    elif not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
+        # The address may carry a password, so only its kind is repeated.
+        kind = url.partition("://")[0] if "://" in url else url
+        yield refused(
+            f'database is of the kind "{kind}", which is unknown. Use "sqlite:///FILE".', "server", "database"
+        )
+
+
+def check_github(config: Config) -> Iterator[Finding]:
+    """`[github]`: the API's address, the periods, and exactly one credential."""
+    github = config.github
+    if not is_http_url(github.api_url):
+        yield refused(
+            f'api_url is "{github.api_url}", which is no http or https address. '
+            'Use "https://api.github.com", or your server\'s.',
+            "github",
+            "api_url",
+        )
+    for name, seconds in (("poll_seconds", github.poll_seconds), ("sweep_seconds", github.sweep_seconds)):
+        if not seconds > 0:
+            yield refused(f"{name} is {seconds:g}. Set it to more than 0 seconds.", "github", name)
+    yield from _check_credential(github)
+
+
+def _check_credential(github: GitHub) -> Iterator[Finding]:
+    app = github.app_id is not None or github.private_key_file is not None
+    key = "app_id" if github.app_id is not None else "private_key_file"
+    if app and github.token_file is not None:
+        yield refused(f"token_file and {key} are both set. Keep one credential: token_file.", "github", key)
+    elif app:
+        yield refused(
+            f"{key} asks for a GitHub App, which this version does not serve yet. Use token_file.", "github", key
+        )
+    elif github.token_file is None:
+        yield refused("no GitHub credential is named. Set token_file to the file of a token.", "github")

@@ -1,0 +1,35 @@
+"""The evidence table covers every combination, and touches nothing that GitHub calls in progress."""
+
+from itertools import product
+
+import pytest
+
+from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, judge
+
+ALL = list(product(JobFact, RunnerFact, ProcessFact))
+
+
+@pytest.mark.parametrize(("job", "runner", "process"), ALL)
+def test_every_combination_has_a_row(job: JobFact, runner: RunnerFact, process: ProcessFact) -> None:
+    assert judge(job, runner, process).reason != "no row of the evidence table holds"
+
+
+@pytest.mark.parametrize(("job", "runner", "process"), ALL)
+def test_a_runner_with_a_job_in_progress_is_never_removed(
+    job: JobFact, runner: RunnerFact, process: ProcessFact
+) -> None:
+    act = judge(job, runner, process).act
+    if job is JobFact.HERE:
+        assert act is DoubtAct.BIND
+    if runner is RunnerFact.BUSY:
+        assert act in (DoubtAct.BIND, DoubtAct.WAIT, DoubtAct.SETTLE)
+
+
+@pytest.mark.parametrize("process", ProcessFact)
+def test_queued_beside_an_idle_runner_is_kept_unless_its_process_is_gone(process: ProcessFact) -> None:
+    expected = DoubtAct.REMOVE if process is ProcessFact.GONE else DoubtAct.KEEP
+    assert judge(JobFact.QUEUED, RunnerFact.IDLE, process).act is expected
+
+
+def test_demand_that_is_gone_retires_the_idle_runner() -> None:
+    assert judge(JobFact.ELSEWHERE, RunnerFact.IDLE, ProcessFact.ALIVE).act is DoubtAct.REMOVE

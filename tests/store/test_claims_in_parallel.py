@@ -1,0 +1,78 @@
+"""Under 50 parallel claimers a job has at most one live claim and a slot at most one runner (R17)."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from sqlalchemy import text
+from tests.support.builders import a_claim
+
+from andon.runtime.ids import SortableIds
+from andon.sim.virtual_time import VirtualClock
+from andon.store import claims
+from andon.store.database import sqlite_engine
+from andon.store.transaction import Store, Tx
+
+CLAIMERS = 50
+
+
+def wishes(rng: Random, claimer: int) -> list[dict[str, object]]:
+    return [
+        {
+            "id": f"clm_{claimer}_{n}",
+            "job_id": rng.randrange(20),
+            "slot": rng.randrange(10),
+            "runner_name": f"r{claimer}-{n}",
+        }
+        for n in range(20)
+    ]
+
+
+def assert_nothing_doubled(path: Path) -> None:
+    engine = sqlite_engine(path)
+    with engine.connect() as connection:
+        live = connection.execute(text("SELECT job_id, host, slot FROM claims WHERE state = 'reserved'")).all()
+    engine.dispose()
+    assert live
+    assert max(Counter(row.job_id for row in live).values()) == 1
+    assert max(Counter((row.host, row.slot) for row in live).values()) == 1
+
+
+def test_claimers_in_one_process(store: Store, tmp_path: Path, count: Callable[[int], int]) -> None:
+    async def claimer(number: int) -> None:
+        for wish in wishes(Random(number), number):
+            await store.write(lambda tx, wish=wish: claims.reserve(tx, [a_claim(**wish)]))
+
+    async def main() -> None:
+        await asyncio.gather(*(claimer(number) for number in range(CLAIMERS)))
+
+    for _ in range(count(10)):
+        asyncio.run(main())
+        assert_nothing_doubled(tmp_path / "andon.db")
+        asyncio.run(store.write(lambda tx: tx.connection.execute(text("DELETE FROM claims"))))
+
+
+def test_claimers_that_should_not_be_there_at_all(store: Store, tmp_path: Path) -> None:
+    """Two leaders by mistake: fifty connections of their own, behind the writer's back."""
+    engine = sqlite_engine(tmp_path / "andon.db", readers=CLAIMERS)
+    clock = VirtualClock()
+
+    def claimer(number: int) -> None:
+        for wish in wishes(Random(number), number)[:5]:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA busy_timeout=60000")
+                connection.rollback()
+                with connection.begin():
+                    tx = Tx(connection, clock.now(), SortableIds(clock, Random(number)))
+                    claims.reserve(tx, [a_claim(**wish)])
+
+    threads = [threading.Thread(target=claimer, args=(number,)) for number in range(CLAIMERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    engine.dispose()
+    assert_nothing_doubled(tmp_path / "andon.db")
