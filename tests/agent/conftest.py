@@ -20,10 +20,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from andon.agent.cgroups import end_cgroup, remove_cgroup
 from andon.agent.held import Held, look
 from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id, end_session
-from andon.model.wire import ClaimOrder, EndReport, EnrolRequest, SlotReport, StopOrder, SyncAnswer, SyncRequest
+from andon.model.wire import (
+    HOLD_SECONDS,
+    ClaimOrder,
+    EndReport,
+    EnrolRequest,
+    SlotReport,
+    StopOrder,
+    SyncAnswer,
+    SyncRequest,
+)
 
 PATIENCE_S = 20.0
 TOKEN = "aht_of-this-host"
@@ -146,7 +156,7 @@ class FakeControlPlane:
             self._wake = wake = asyncio.Event()
             while self._version == self._told and self.requests[-1].seq == asked.seq:
                 try:
-                    await asyncio.wait_for(wake.wait(), 2)
+                    await asyncio.wait_for(wake.wait(), HOLD_SECONDS)
                 except TimeoutError:
                     break
                 wake.clear()
@@ -232,6 +242,10 @@ class AgentProcess:
             if one.status is not None and one.status.pid is not None and one.status.pid_start is not None:
                 end_session(one.status.pid, one.status.pid_start)
         wait_until(lambda: not any(one.live for one in self.held()), "all shims over")
+        for one in self.held():
+            if one.status is not None:
+                end_cgroup(one.status.cgroup)
+                wait_until(lambda cgroup=one.status.cgroup: remove_cgroup(cgroup), "its cgroup is empty")
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.agent.cgroups import cgroup_base
+from andon.agent.cgroups import cgroup_base, end_cgroup, remove_cgroup
 from andon.agent.claim_record import ClaimRecord, Phase, read_status
 from andon.agent.installed_programs import install_programs
 from andon.agent.interpreter import find_interpreter
@@ -24,18 +24,23 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def launcher(tmp_path):
+def launcher(tmp_path, until):
     root = Root(path=tmp_path / "root")
     root.make()
     programs = install_programs(root, find_interpreter(for_other_users=False))
-    return Launcher(
+    base = cgroup_base(root)
+    yield Launcher(
         host="h",
         root=root,
         programs=programs,
         boot_id=boot_id(),
-        cgroup_base=cgroup_base(root),
+        cgroup_base=base,
         environ=dict(os.environ),
     )
+    if base is not None:
+        own = str(base / "0.c1")
+        end_cgroup(own)
+        until(lambda: remove_cgroup(own), "its cgroup is empty")
 
 
 def run_shim(launcher, script, *, jit="the-jit", before=lambda folder: None) -> Path:
@@ -87,7 +92,10 @@ def test_a_secret_is_hidden_wherever_the_output_is_cut(launcher):
 
 
 def test_the_runner_has_its_own_session_group_and_no_file_of_ours(launcher):
+    stranger = os.open("/dev/null", os.O_RDONLY)
+    os.set_inheritable(stranger, True)
     folder = run_shim(launcher, "cat /proc/$$/stat; ls -l /proc/$$/fd; ulimit -c; cat /proc/$$/status")
+    os.close(stranger)
     text = (folder / "output.log").read_text()
     fields = text.splitlines()[0].rpartition(")")[2].split()
     pid = read_status(folder).pid

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.support.builders import a_claim, a_config, a_report, idle, job_news, slot_of, the_end
+from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news, slot_of, the_end
 from tests.support.running import read, write
 
 from andon.model.claim_states import ClaimState
@@ -34,7 +34,7 @@ def report(store: Store, *slots: SlotReport, **changes: Any) -> None:
 
 
 def wish(store: Store) -> SyncAnswer:
-    return write(store, lambda tx: wishes(tx, "host-a", ack=1, resync=False, policy={}))
+    return read(store, lambda connection: wishes(connection, "host-a", now=START, ack=1, resync=False, policy={}))
 
 
 def a_minted_claim(store: Store, **changes: Any) -> Claim:

@@ -85,7 +85,6 @@ def a_claim(claim_id: str = "clm_1", **changes: Any) -> Claim:
         "since": START,
         "deadline": at(30),
         "reason": None,
-        "ordered_generation": None,
         "ended_at": None,
         "exit": None,
         "signal": None,

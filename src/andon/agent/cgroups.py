@@ -48,7 +48,7 @@ def end_cgroup(path: str | None) -> None:
 
 
 def remove_cgroup(path: str | None) -> bool:
-    """Removes an empty cgroup; False while a process is left in it."""
+    """Removes an empty cgroup, and the root's when it was the last; False while a process is in it."""
     if not path:
         return True
     try:
@@ -57,4 +57,8 @@ def remove_cgroup(path: str | None) -> bool:
         return True
     except OSError:
         return False
+    try:
+        Path(path).parent.rmdir()
+    except OSError:
+        pass
     return True

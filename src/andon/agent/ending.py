@@ -25,21 +25,21 @@ async def end_runner(
     after each new look.
     """
     steps = ((signal.SIGINT, timing.interrupt), (signal.SIGTERM, timing.terminate), (signal.SIGKILL, timing.terminate))
+    last: Held | None = None
     for number, patience in steps:
         one = find()
         if one is None:
             break
+        last = one
         pid, start = (one.status.pid, one.status.pid_start) if one.status else (None, None)
         if pid is not None and start is not None:
             log.info("runner.signalled", claim=claim, pid=pid, signal=signal.Signals(number).name)
             signal_group(pid, start, number)
-            if number is signal.SIGKILL:
-                _end_rest(one)
         if await _gone(find, patience, looks, clock):
-            if one.status is not None:
-                _end_rest(one)
             break
-    else:
+    if last is not None:
+        _end_rest(last)
+    if find() is not None:
         log.warning("runner.stays", claim=claim, reason="it lives on after SIGKILL")
 
 

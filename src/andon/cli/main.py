@@ -4,7 +4,9 @@ A command's room is imported when it is called, so that the base install runs an
 """
 
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -87,10 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except AndonError as error:
         return _fail(str(error))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         # Whoever read our output has seen enough; what is flushed at the exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
+    except Exception:
+        # A fault of ours. Python's own exit code for it, 1, would read as "finding".
+        traceback.print_exc()
+        return UNUSABLE
 
 
 def _fail(sentence: str) -> int:

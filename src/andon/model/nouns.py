@@ -77,8 +77,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     deadline: datetime | None
     reason: str | None
     """Why it is in doubt, or how it ended."""
-    ordered_generation: int | None
-    """The generation that the agent was told; a stop order names it (R32)."""
     ended_at: datetime | None
     """When the runner's process ended, as the agent reported it."""
     exit: int | None
@@ -96,6 +94,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     intent: Intent
     state: str
     claim: str | None
+    generation: int | None
+    """The claim's generation as the agent knows it; a stop order names it (R32)."""
     runner: str | None
     note: str | None
     since: datetime

@@ -8,6 +8,7 @@ Weights, priorities and lanes join in here later; the shape stays: snapshot -> d
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -113,27 +114,51 @@ def decide(snapshot: Snapshot, policy: Policy, now: datetime) -> tuple[Decision,
         else:
             queues[job.pool][job.owner].append(job)
 
-    free: dict[str, list[FreeSlot]] = defaultdict(list)
-    for slot in snapshot.free:
-        free[slot.pool].append(slot)
-    load = dict(snapshot.host_load)
+    free = _FreeSlots(snapshot)
     placed = 0
     for pool_name, by_owner in queues.items():
-        slots = free[pool_name]
         for job in _turns(by_owner):
             cap = policy.max_slots.get(job.owner)
             if cap is not None and used.get(job.owner, 0) >= cap:
                 facts: dict[str, object] = {"max_slots": cap, "used": used.get(job.owner, 0)}
                 decisions.append(Withhold(job=job, cause="capped", facts=facts))
-            elif slots and placed < policy.batch:
-                # The emptiest host first: starts spread, and a lost host takes less with it.
-                slot = min(slots, key=lambda each: (load.get(each.host, 0), each.host, each.slot))
-                slots.remove(slot)
-                load[slot.host] = load.get(slot.host, 0) + 1
+            elif placed < policy.batch and (slot := free.take(pool_name)) is not None:
                 used[job.owner] = used.get(job.owner, 0) + 1
                 placed += 1
                 decisions.append(Place(job=job, slot=slot))
     return tuple(decisions)
+
+
+class _FreeSlots:
+    """Free slots by pool; the emptiest host gives next, so that starts spread and a lost host takes
+    less with it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._slots: dict[tuple[str, str], list[FreeSlot]] = defaultdict(list)
+        for slot in sorted(snapshot.free, key=lambda each: each.slot, reverse=True):
+            self._slots[slot.pool, slot.host].append(slot)
+        self._load = dict(snapshot.host_load)
+        self._hosts: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for pool, host in self._slots:
+            heappush(self._hosts[pool], (self._load.get(host, 0), host))
+
+    def take(self, pool: str) -> FreeSlot | None:
+        """A slot of the pool, or None when none is left."""
+        heap = self._hosts[pool]
+        while heap:
+            load, host = heappop(heap)
+            slots = self._slots[pool, host]
+            now = self._load.get(host, 0)
+            if not slots:
+                continue
+            if now != load:
+                # Another pool took a slot of this host meanwhile.
+                heappush(heap, (now, host))
+                continue
+            self._load[host] = now + 1
+            heappush(heap, (now + 1, host))
+            return slots.pop()
+        return None
 
 
 def _turns(by_owner: Mapping[str, list[WaitingJob]]) -> list[WaitingJob]:

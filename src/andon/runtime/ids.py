@@ -8,24 +8,28 @@ from typing import Protocol
 from andon.runtime.clock import Clock
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
-_TIME_DIGITS = 9
-_CHANCE_DIGITS = 10
 
 
 class Ids(Protocol):
     """A source of new identifiers."""
 
     def new(self, prefix: str) -> str:
-        """A fresh identifier such as `clm_01jd3k9x0abcdefghjkm` for the prefix `clm`."""
+        """A fresh identifier such as `clm_01m81s27ev9bj46e6k85` for the prefix `clm`."""
         ...
 
 
-def _digits(value: int, width: int) -> str:
-    out: list[str] = []
-    for _ in range(width):
-        out.append(_DIGITS[value & 31])
-        value >>= 5
-    return "".join(reversed(out))
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
+
+
+def _digits(value: int) -> str:
+    """The last ten base-32 digits of a number, two at a time: ids are made in the hot path."""
+    return (
+        _PAIRS[(value >> 40) & 1023]
+        + _PAIRS[(value >> 30) & 1023]
+        + _PAIRS[(value >> 20) & 1023]
+        + _PAIRS[(value >> 10) & 1023]
+        + _PAIRS[value & 1023]
+    )
 
 
 class SortableIds:
@@ -40,6 +44,7 @@ class SortableIds:
         self._chance = chance
         self._last_ms = -1
         self._last_chance = 0
+        self._time_digits = ""
         self._turn = threading.Lock()
 
     def new(self, prefix: str) -> str:
@@ -47,11 +52,12 @@ class SortableIds:
             ms = int(self._clock.now().timestamp() * 1000)
             if ms > self._last_ms:
                 self._last_ms = ms
+                self._time_digits = _digits(ms)
                 # The top bit stays free so that counting up inside one millisecond cannot overflow.
                 self._last_chance = self._chance.getrandbits(49)
             else:
                 self._last_chance += 1 + self._chance.getrandbits(16)
-            return f"{prefix}_{_digits(self._last_ms, _TIME_DIGITS)}{_digits(self._last_chance, _CHANCE_DIGITS)}"
+            return f"{prefix}_{self._time_digits}{_digits(self._last_chance)}"
 
 
 def system_random() -> random.Random:

@@ -4,8 +4,10 @@ Reports are facts about runner processes: they name a claim, and a claim is one 
 an older generation in a report is still a fact. Orders go the other way and carry generations.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy import Connection
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.config import Pool
@@ -124,14 +126,14 @@ def _advance_or_stay(tx: Tx, claim: Claim, change: Change) -> Claim:
     return claim if isinstance(moved, Rejected) else moved
 
 
-def wishes(tx: Tx, host_name: str, *, ack: int, resync: bool, policy: dict[str, Any]) -> SyncAnswer:
+def wishes(
+    connection: Connection, host_name: str, *, now: datetime, ack: int, resync: bool, policy: dict[str, Any]
+) -> SyncAnswer:
     """What the control plane wants of the host now, from the state alone: safe to repeat."""
-    host = hosts.get_host(tx.connection, host_name)
-    slots = hosts.all_slots(tx.connection, host=host_name)
+    host = hosts.get_host(connection, host_name)
+    slots = hosts.all_slots(connection, host=host_name)
     orders: list[ClaimOrder] = []
-    for claim, jit in claims.jit_configs_of(tx.connection, host_name):
-        if claim.ordered_generation != claim.generation:
-            claims.set_facts(tx, claim, ordered_generation=claim.generation)
+    for claim, jit in claims.jit_configs_of(connection, host_name):
         orders.append(
             ClaimOrder(
                 id=claim.id,
@@ -139,13 +141,13 @@ def wishes(tx: Tx, host_name: str, *, ack: int, resync: bool, policy: dict[str, 
                 slot=claim.slot,
                 runner=claim.runner_name,
                 jit=jit,
-                deadline=claim.deadline or tx.now,
+                deadline=claim.deadline or now,
             )
         )
     held = {slot.claim: slot for slot in slots if slot.claim}
-    known = claims.get_claims(tx.connection, list(held))
+    known = claims.get_claims(connection, list(held))
     stops = tuple(
-        StopOrder(claim=claim.id, generation=claim.ordered_generation or claim.generation)
+        StopOrder(claim=claim.id, generation=held[claim.id].generation or claim.generation)
         for claim in known.values()
         # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
         if claim.state is ClaimState.RELEASED and held[claim.id].state != SlotState.IDLE.value

@@ -11,10 +11,11 @@ from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
+from andon.store.bulk import insert_new
 from andon.store.rows import to_columns, to_struct
 from andon.store.schema import LIVE_CLAIM, claims, jit_configs
 from andon.store.transaction import Tx
-from andon.store.upsert import insert_new, upsert
+from andon.store.upsert import upsert
 
 _JIT_STATES = frozenset({ClaimState.MINTED, ClaimState.LAUNCHED})
 """While in these the JIT config may still be needed; in any other its row goes (R26)."""
@@ -66,14 +67,16 @@ def latest_claims(connection: Connection, job_ids: Sequence[int]) -> dict[int, C
     return found
 
 
+_LIVE_COUNTS = (
+    select(claims.c.owner, claims.c.host, func.count()).where(LIVE_CLAIM).group_by(claims.c.owner, claims.c.host)
+)
+
+
 def live_counts(connection: Connection) -> tuple[dict[str, int], dict[str, int]]:
     """Live claims by owner and by host."""
     owners: dict[str, int] = {}
     hosts: dict[str, int] = {}
-    rows = connection.execute(
-        select(claims.c.owner, claims.c.host, func.count()).where(LIVE_CLAIM).group_by(claims.c.owner, claims.c.host)
-    )
-    for owner, host, count in rows:
+    for owner, host, count in connection.execute(_LIVE_COUNTS):
         owners[owner] = owners.get(owner, 0) + count
         hosts[host] = hosts.get(host, 0) + count
     return owners, hosts
@@ -95,8 +98,11 @@ def next_deadline(connection: Connection) -> datetime | None:
 
 
 def reserve(tx: Tx, wanted: Sequence[Claim]) -> set[str]:
-    """Inserts claims in one statement; gives the ids of those that broke neither unique index (R17)."""
-    return insert_new(tx.connection, claims, [to_columns(claim) for claim in wanted], returning="id")
+    """Inserts claims at once; gives the ids of those that broke neither unique index (R17)."""
+    ids = {claim.id for claim in wanted}
+    if insert_new(tx.connection, claims, [to_columns(claim) for claim in wanted]) == len(wanted):
+        return ids
+    return set(tx.connection.execute(select(claims.c.id).where(claims.c.id.in_(ids))).scalars())
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,13 @@ class Instant(TypeDecorator[datetime]):
 
 
 _encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+
+
+def encode_json(value: Any) -> str:
+    """A list or an object as JSON text."""
+    return _encode(value).decode()
+
+
 _decode: Callable[[str], Any] = msgspec.json.Decoder().decode
 
 
@@ -52,7 +59,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else _encode(value).decode()
+        return None if value is None else encode_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else _decode(value)

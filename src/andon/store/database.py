@@ -164,20 +164,23 @@ class SqliteDatabase:
     def _commit_together(self, connection: Connection, group: list[_Work]) -> None:
         """Runs each transaction in a savepoint of its own, then makes all of them durable at once."""
         finished: list[tuple[_Work, Any]] = []
+        wanted = [item for item in group if item.done.set_running_or_notify_cancel()]
         try:
             with connection.begin():
-                for item in group:
-                    if not item.done.set_running_or_notify_cancel():
-                        continue
-                    try:
-                        with connection.begin_nested():
-                            finished.append((item, item.work(connection)))
-                    except Exception as error:
-                        item.done.set_exception(error)
+                if len(wanted) == 1:
+                    # Alone it needs no savepoint: its failure undoes the whole transaction.
+                    finished.append((wanted[0], wanted[0].work(connection)))
+                else:
+                    for item in wanted:
+                        try:
+                            with connection.begin_nested():
+                                finished.append((item, item.work(connection)))
+                        except Exception as error:
+                            item.done.set_exception(error)
             self.commits += 1
         except Exception as error:
             # The commit itself failed: nobody may believe that anything was kept.
-            for item in group:
+            for item in wanted:
                 if not item.done.done():
                     item.done.set_exception(error)
             return

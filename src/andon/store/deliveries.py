@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from andon.store.schema import deliveries
+from andon.store.bulk import insert_new
+from andon.store.schema import TO_APPLY, deliveries
 from andon.store.transaction import Tx
-from andon.store.upsert import insert_new
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ def keep(tx: Tx, *, guid: str, event: str, action: str | None, body: bytes) -> b
         "state": "stored",
         "body": body,
     }
-    new = bool(insert_new(tx.connection, deliveries, [row], returning="guid"))
+    new = bool(insert_new(tx.connection, deliveries, [row]))
     if not new:
         revived = tx.connection.execute(
             update(deliveries)
@@ -55,7 +55,7 @@ def to_apply(connection: Connection, limit: int) -> list[Delivery]:
     """The oldest deliveries that wait, in the order they came."""
     rows = connection.execute(
         select(deliveries.c.seq, deliveries.c.guid, deliveries.c.event, deliveries.c.body, deliveries.c.attempts)
-        .where(deliveries.c.state == "stored")
+        .where(TO_APPLY)
         .order_by(deliveries.c.seq)
         .limit(limit)
     )

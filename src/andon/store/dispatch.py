@@ -4,6 +4,8 @@ The decision itself is `rules.dispatch`. It is made inside the writing transacti
 are counted on what is there and not on what was there (R18).
 """
 
+from collections import Counter
+
 import msgspec
 
 from andon.model.claim_states import CLAIMS, ClaimState
@@ -36,32 +38,28 @@ def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
     return f"andon-{fleet}-{host[:room]}-{slot}-{tail}"
 
 
-def snapshot(tx: Tx, batch: int) -> Snapshot:
-    """What dispatch looks at: per owner and pool as many of the oldest jobs as could be placed."""
+def snapshot(tx: Tx, policy: Policy) -> Snapshot:
+    """What dispatch looks at: of every owner as many of the oldest jobs as could be placed."""
     connection = tx.connection
-    groups = jobs.waiting_groups(connection)
-    free = hosts.free_slots(connection) if groups else []
-    by_owner, by_host = claims.live_counts(connection) if groups else ({}, {})
-    slots_of: dict[str, int] = {}
-    for slot in free:
-        slots_of[slot.pool] = slots_of.get(slot.pool, 0) + 1
+    free = hosts.free_slots(connection)
+    slots_of = Counter(slot.pool for slot in free)
     waiting: list[WaitingJob] = []
-    for pool, owner, count in groups:
+    for pool in policy.pools:
         # One more than there are slots: it is the one whose withholding can be explained.
-        limit = min(count, slots_of.get(pool, 0) + 1, batch)
-        waiting.extend(jobs.oldest_waiting(connection, pool, owner, limit))
+        waiting += jobs.oldest_waiting(connection, pool, min(slots_of[pool], policy.batch) + 1)
+    by_owner, by_host = claims.live_counts(connection) if waiting else ({}, {})
     return Snapshot(
         waiting=tuple(waiting),
         free=tuple(free),
         live_claims=by_owner,
         host_load=by_host,
-        paused_until={owner: each.until for owner, each in pauses(connection).items()} if groups else {},
+        paused_until={owner: each.until for owner, each in pauses(connection).items()} if waiting else {},
     )
 
 
 def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
     """Decides and writes one round. `mode` "observe" journals what it would claim, once a job."""
-    seen = snapshot(tx, policy.batch)
+    seen = snapshot(tx, policy)
     decisions = decide(seen, policy, tx.now)
     places = [each for each in decisions if isinstance(each, Place)]
     withheld = tuple(each for each in decisions if isinstance(each, Withhold))
@@ -96,7 +94,6 @@ def _claim(tx: Tx, place: Place, fleet: str) -> Claim:
         since=tx.now,
         deadline=tx.now + CLAIMS.limit(ClaimState.RESERVED),
         reason=None,
-        ordered_generation=None,
         ended_at=None,
         exit=None,
         signal=None,

@@ -8,13 +8,12 @@ from andon.model.api import DeliveryView, HostView, OwnerView, PoolView, RunnerV
 from andon.model.claim_states import ClaimState
 from andon.model.config import Config
 from andon.model.host_states import HostObserved
-from andon.model.job_states import JobStatus
 from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotState
 from andon.rules.slot_views import slot_state
 from andon.store import claims, hosts, jobs
 from andon.store.pauses import pauses
-from andon.store.schema import deliveries, journal
+from andon.store.schema import NOT_OVER, deliveries, journal
 from andon.store.schema import hosts as hosts_table
 from andon.store.schema import jobs as jobs_table
 from andon.store.schema import slots as slots_table
@@ -88,7 +87,7 @@ def runner_views(connection: Connection) -> list[RunnerView]:
 def pool_views(connection: Connection, config: Config) -> list[PoolView]:
     """Every configured pool with its slots and its waiting work."""
     waiting: dict[str, int] = {}
-    for pool, _, count in jobs.waiting_groups(connection):
+    for pool, _, count in jobs.waiting_counts(connection):
         waiting[pool] = waiting.get(pool, 0) + count
     oldest = jobs.oldest_queued_at(connection)
     slots = [slot for host in host_views(connection) for slot in host.slots]
@@ -111,7 +110,7 @@ def owner_views(connection: Connection, config: Config) -> list[OwnerView]:
     """Every owner that is configured or has work."""
     used, _ = claims.live_counts(connection)
     waiting: dict[str, int] = {}
-    for _, owner, count in jobs.waiting_groups(connection):
+    for _, owner, count in jobs.waiting_counts(connection):
         waiting[owner] = waiting.get(owner, 0) + count
     paused = pauses(connection)
     configured = {owner.login: owner for owner in config.owner}
@@ -169,7 +168,7 @@ def open_job_counts(connection: Connection) -> dict[tuple[str, str], int]:
     """(status, pool) -> jobs that are not over."""
     rows = connection.execute(
         select(jobs_table.c.status, func.coalesce(jobs_table.c.pool, "none"), func.count())
-        .where(jobs_table.c.status != JobStatus.COMPLETED.value)
+        .where(NOT_OVER)
         .group_by(jobs_table.c.status, jobs_table.c.pool)
     )
     return {(row[0], row[1]): row[2] for row in rows}

@@ -11,10 +11,11 @@ from andon.model.journal import Entry
 from andon.model.nouns import Host, Slot
 from andon.model.wire import SlotReport, SlotState
 from andon.rules.dispatch import FreeSlot
+from andon.store.bulk import insert_new
 from andon.store.rows import to_struct
 from andon.store.schema import LIVE_CLAIM, claims, host_tokens, hosts, slots
 from andon.store.transaction import Tx
-from andon.store.upsert import insert_new, upsert
+from andon.store.upsert import upsert
 
 
 def token_hash(token: str) -> str:
@@ -25,7 +26,7 @@ def token_hash(token: str) -> str:
 def enrol(tx: Tx, name: str, token: str) -> bool:
     """Adds a host with its token; False when the name is taken by another token."""
     row: dict[str, Any] = {"token_hash": token_hash(token), "host": name, "created_at": tx.now}
-    if not insert_new(tx.connection, host_tokens, [row], returning="host"):
+    if not insert_new(tx.connection, host_tokens, [row]):
         return False
     host: dict[str, Any] = {
         "name": name,
@@ -143,6 +144,7 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
             "intent": before.intent.value if before else Intent.OPEN.value,
             "state": report.state.value,
             "claim": report.claim,
+            "generation": report.generation,
             "runner": report.runner,
             "note": report.note,
             "since": before.since if before is not None and same else tx.now,
@@ -154,20 +156,23 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
         tx.connection.execute(delete(slots).where(slots.c.host == host, slots.c.slot == gone))
 
 
+_HELD = select(claims.c.id).where(claims.c.host == slots.c.host, claims.c.slot == slots.c.slot, LIVE_CLAIM).exists()
+# Made once: this statement runs in every round of dispatch.
+_FREE = (
+    select(slots.c.host, slots.c.slot, slots.c.pool)
+    .join(hosts, hosts.c.name == slots.c.host)
+    .where(
+        slots.c.state == SlotState.IDLE.value,
+        slots.c.kind == "jit",
+        slots.c.intent == Intent.OPEN.value,
+        hosts.c.intent == Intent.OPEN.value,
+        hosts.c.observed == HostObserved.REPORTING.value,
+        ~_HELD,
+    )
+    .order_by(slots.c.host, slots.c.slot)
+)
+
+
 def free_slots(connection: Connection) -> list[FreeSlot]:
     """Idle, open JIT slots of reporting, open hosts that no live claim holds."""
-    held = select(claims.c.id).where(claims.c.host == slots.c.host, claims.c.slot == slots.c.slot, LIVE_CLAIM).exists()
-    rows = connection.execute(
-        select(slots.c.host, slots.c.slot, slots.c.pool)
-        .join(hosts, hosts.c.name == slots.c.host)
-        .where(
-            slots.c.state == SlotState.IDLE.value,
-            slots.c.kind == "jit",
-            slots.c.intent == Intent.OPEN.value,
-            hosts.c.intent == Intent.OPEN.value,
-            hosts.c.observed == HostObserved.REPORTING.value,
-            ~held,
-        )
-        .order_by(slots.c.host, slots.c.slot)
-    )
-    return [FreeSlot(host=row.host, slot=row.slot, pool=row.pool) for row in rows]
+    return [FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in connection.execute(_FREE).all()]

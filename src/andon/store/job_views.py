@@ -22,7 +22,7 @@ from andon.rules.why import Situation, Why, why
 from andon.store import claims, hosts, jobs
 from andon.store.pauses import Pause, pauses
 from andon.store.rows import to_struct
-from andon.store.schema import LIVE_CLAIM, journal
+from andon.store.schema import LIVE_CLAIM, NOT_OVER, journal
 from andon.store.schema import jobs as jobs_table
 from andon.store.schema import runs as runs_table
 
@@ -267,10 +267,7 @@ _OPEN_FIRST = case({JobStatus.IN_PROGRESS.value: 0, JobStatus.QUEUED.value: 1}, 
 def open_jobs(connection: Connection, limit: int) -> list[Job]:
     """Jobs that are not over: running ones first, then by age."""
     rows = connection.execute(
-        select(jobs_table)
-        .where(jobs_table.c.status != JobStatus.COMPLETED.value)
-        .order_by(_OPEN_FIRST, jobs_table.c.created_at, jobs_table.c.id)
-        .limit(limit)
+        select(jobs_table).where(NOT_OVER).order_by(_OPEN_FIRST, jobs_table.c.created_at, jobs_table.c.id).limit(limit)
     ).mappings()
     return [to_struct(row, Job) for row in rows]
 

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
 
 from andon.model.config import Pool
-from andon.model.job_states import JobStatus
 from andon.model.news import RunNews
 from andon.model.nouns import Job, Run
 from andon.rules.dispatch import WaitingJob
 from andon.rules.pools import pool_for
+from andon.store.columns import from_micros
 from andon.store.rows import changed_columns, to_columns, to_struct
-from andon.store.schema import LIVE_CLAIM, claims, jobs, runs
+from andon.store.schema import LIVE_CLAIM, NOT_OVER, QUEUED, claims, jobs, runs
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
 
@@ -77,58 +77,59 @@ def jobs_of_run(connection: Connection, run_id: int, attempt: int | None = None)
 
 def unfinished(connection: Connection) -> list[tuple[str, int, int]]:
     """(repository, run, attempt) of every job that has not completed, as far as we know."""
-    rows = connection.execute(
-        select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt)
-        .where(jobs.c.status != JobStatus.COMPLETED.value)
-        .distinct()
-    )
+    rows = connection.execute(select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt).where(NOT_OVER).distinct())
     return [(row.repository, row.run_id, row.attempt) for row in rows]
 
 
 _no_live_claim = ~(select(claims.c.id).where(claims.c.job_id == jobs.c.id, LIVE_CLAIM).exists())
 
 
-def waiting_groups(connection: Connection) -> list[tuple[str, str, int]]:
+def waiting_counts(connection: Connection) -> list[tuple[str, str, int]]:
     """(pool, owner, how many) of queued jobs without a live claim."""
     rows = connection.execute(
         select(jobs.c.pool, jobs.c.owner, func.count())
-        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.pool.is_not(None), _no_live_claim)
+        .where(QUEUED, jobs.c.pool.is_not(None), _no_live_claim)
         .group_by(jobs.c.pool, jobs.c.owner)
     )
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def oldest_waiting(connection: Connection, pool: str, owner: str, limit: int) -> list[WaitingJob]:
-    """The oldest queued jobs of one owner and pool without a live claim."""
-    rows = connection.execute(
-        select(
-            jobs.c.id,
-            jobs.c.repository,
-            jobs.c.run_id,
-            jobs.c.attempt,
-            func.coalesce(jobs.c.queued_at, jobs.c.created_at).label("queued"),
-            jobs.c.queued_at,
-            jobs.c.created_at,
-            runs.c.fork,
-        )
-        .outerjoin(runs, and_(runs.c.id == jobs.c.run_id, runs.c.attempt == jobs.c.attempt))
-        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.pool == pool, jobs.c.owner == owner, _no_live_claim)
-        .order_by(jobs.c.queued_at, jobs.c.id)
-        .limit(limit)
+# Raw on purpose: this statement runs in every round of dispatch, and types of columns would cost
+# more than the database does. Instants are microseconds here (store.columns).
+_OLDEST_WAITING = text(
+    f"""
+    SELECT jobs.id, jobs.repository, jobs.owner, jobs.pool, jobs.run_id, jobs.attempt,
+           coalesce(jobs.queued_at, jobs.created_at), runs.fork
+    FROM (SELECT DISTINCT pool, owner FROM jobs WHERE status = 'queued' AND pool = :pool) AS waiting
+    JOIN jobs ON jobs.id IN (
+        SELECT oldest.id FROM jobs AS oldest
+        WHERE oldest.status = 'queued' AND oldest.pool = waiting.pool AND oldest.owner = waiting.owner
+          AND NOT EXISTS (SELECT 1 FROM claims WHERE claims.job_id = oldest.id AND claims.{LIVE_CLAIM.text})
+        ORDER BY oldest.queued_at, oldest.id
+        LIMIT :each
     )
+    LEFT JOIN runs ON runs.id = jobs.run_id AND runs.attempt = jobs.attempt
+    """
+)
+
+
+def oldest_waiting(connection: Connection, pool: str, each: int) -> list[WaitingJob]:
+    """Queued jobs of a pool without a live claim: of every owner the `each` oldest."""
     return [
         WaitingJob(
-            id=row.id,
-            repository=row.repository,
+            id=job_id,
+            repository=repository,
             owner=owner,
-            pool=pool,
-            run_id=row.run_id,
-            attempt=row.attempt,
-            queued_at=row.queued_at or row.created_at,
-            run_known=row.fork is not None,
-            fork=bool(row.fork),
+            pool=of_pool,
+            run_id=run_id,
+            attempt=attempt,
+            queued_at=from_micros(queued_at),
+            run_known=fork is not None,
+            fork=bool(fork),
         )
-        for row in rows
+        for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork in connection.execute(
+            _OLDEST_WAITING, {"pool": pool, "each": each}
+        ).all()
     ]
 
 
@@ -136,7 +137,7 @@ def oldest_queued_at(connection: Connection) -> dict[str, datetime]:
     """By pool, since when its oldest unclaimed queued job waits: a signal that needs no success (R84)."""
     rows = connection.execute(
         select(jobs.c.pool, func.min(jobs.c.queued_at, type_=jobs.c.queued_at.type))
-        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.pool.is_not(None), _no_live_claim)
+        .where(QUEUED, jobs.c.pool.is_not(None), _no_live_claim)
         .group_by(jobs.c.pool)
     )
     return {row[0]: row[1] for row in rows if row[1] is not None}
@@ -148,7 +149,7 @@ def position_in_pool(connection: Connection, job: Job) -> int:
         select(func.count())
         .select_from(jobs)
         .where(
-            jobs.c.status == JobStatus.QUEUED.value,
+            QUEUED,
             jobs.c.pool == job.pool,
             _no_live_claim,
             or_(
@@ -163,9 +164,7 @@ def position_in_pool(connection: Connection, job: Job) -> int:
 def assign_pools(tx: Tx, pools: Sequence[Pool]) -> int:
     """Fits every unfinished job to the pools of the present configuration; counts the changes."""
     changed = 0
-    rows = tx.connection.execute(
-        select(jobs.c.id, jobs.c.labels, jobs.c.pool).where(jobs.c.status != JobStatus.COMPLETED.value)
-    ).all()
+    rows = tx.connection.execute(select(jobs.c.id, jobs.c.labels, jobs.c.pool).where(NOT_OVER)).all()
     for row in rows:
         pool = pool_for(tuple(row.labels), pools)
         if pool != row.pool:

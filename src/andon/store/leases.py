@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy import select, update
 
 from andon.runtime.errors import AndonError
+from andon.store.bulk import insert_new
 from andon.store.schema import leases
 from andon.store.transaction import Tx
-from andon.store.upsert import insert_new
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,6 @@ def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Le
             tx.connection,
             leases,
             [{"name": name, "holder": holder, "generation": 1, "expires_at": expires_at}],
-            returning="name",
         )
         return Lease(name=name, holder=holder, generation=1) if made else None
     mine = row.holder == holder

@@ -2,9 +2,9 @@
 
 from sqlalchemy import select
 
+from andon.store.bulk import insert_new
 from andon.store.schema import meta
 from andon.store.transaction import Tx
-from andon.store.upsert import insert_new
 
 
 def fleet_id(tx: Tx) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, func, select, update
 
 from andon.store.rows import to_struct
-from andon.store.schema import outbox
+from andon.store.schema import PENDING, outbox
 from andon.store.transaction import Tx
 
 
@@ -27,7 +27,7 @@ def due(connection: Connection, now: datetime, limit: int, leave_out: frozenset[
     """Pending acts whose time has come, oldest first, without those named in `leave_out`."""
     rows = connection.execute(
         select(outbox)
-        .where(outbox.c.state == "pending", outbox.c.not_before <= now)
+        .where(PENDING, outbox.c.not_before <= now)
         .order_by(outbox.c.not_before, outbox.c.id)
         .limit(limit + len(leave_out))
     ).mappings()
@@ -39,7 +39,7 @@ def next_due(connection: Connection, after: datetime) -> datetime | None:
     """When the next pending act beyond `after` is due."""
     return connection.execute(
         select(func.min(outbox.c.not_before, type_=outbox.c.not_before.type)).where(
-            outbox.c.state == "pending", outbox.c.not_before > after
+            PENDING, outbox.c.not_before > after
         )
     ).scalar_one()
 
@@ -66,6 +66,6 @@ def postpone(tx: Tx, act: Act, *, until: datetime, reason: str) -> None:
 def is_pending(connection: Connection, kind: str, subject: str) -> bool:
     """Whether such an act for this subject still waits."""
     row = connection.execute(
-        select(outbox.c.id).where(outbox.c.state == "pending", outbox.c.kind == kind, outbox.c.subject == subject)
+        select(outbox.c.id).where(PENDING, outbox.c.kind == kind, outbox.c.subject == subject)
     ).first()
     return row is not None

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from andon.model.journal import Entry
 from andon.runtime.clock import Clock
 from andon.runtime.ids import Ids
+from andon.store.bulk import insert_new
 from andon.store.database import Database
 from andon.store.schema import journal, outbox
-from andon.store.upsert import insert_new
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Tx:
     def finish(self) -> None:
         """Writes what was collected; called last, inside the transaction."""
         if self._lines:
-            self.connection.execute(insert(journal), self._lines)
+            insert_new(self.connection, journal, self._lines)
         if self._acts:
             insert_new(self.connection, outbox, self._acts)
 

@@ -103,8 +103,11 @@ class AgentApi:
             seen = nudge.version
             if (seat.boot_id, seat.seq) != (report.boot_id, report.seq):
                 return Response(status_code=204)
-            wish = await control.store.write(
-                lambda tx: wishes(tx, report.host, ack=report.seq, resync=resync, policy=policy)
+            now = control.clock.now()
+            wish = await control.store.read(
+                lambda connection, now=now: wishes(
+                    connection, report.host, now=now, ack=report.seq, resync=resync, policy=policy
+                )
             )
             digest = _digest(wish)
             left = deadline - control.clock.monotonic()

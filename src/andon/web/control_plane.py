@@ -34,11 +34,18 @@ class ControlPlane:
     """None when ready; else what is still missing, as a sentence."""
     changes: Nudge = field(default_factory=Nudge)
     """Nudged after every commit that woke somebody: the live stream listens."""
+    stopping: bool = False
+    """No more work is taken: streams end, so that the server need not wait for them."""
     _hosts: dict[str, Nudge] = field(default_factory=dict[str, Nudge])
 
     def host_nudge(self, host: str) -> Nudge:
         """What wakes the held sync of this host."""
         return self._hosts.setdefault(host, Nudge())
+
+    def stop(self) -> None:
+        """Lets every open stream notice that the server stops."""
+        self.stopping = True
+        self.changes()
 
 
 def control_plane(request: HTTPConnection) -> ControlPlane:

@@ -1,5 +1,19 @@
-"""The pages for people (placeholder until the board is drawn)."""
+"""The pages for people: board, queue, jobs, hosts, their live stream and their files."""
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
-PAGES: tuple[BaseRoute, ...] = ()
+from andon.web.board import board, queue
+from andon.web.host_page import host_page
+from andon.web.html_answers import page
+from andon.web.job_page import job_page
+from andon.web.live import live
+from andon.web.static_files import static_file
+
+PAGES: tuple[BaseRoute, ...] = (
+    Route("/", page(board), methods=["GET"]),
+    Route("/queue", page(queue), methods=["GET"]),
+    Route("/jobs/{id}", page(job_page), methods=["GET"]),
+    Route("/hosts/{name}", page(host_page), methods=["GET"]),
+    Route("/live", live, methods=["GET"]),
+    Route("/static/{digest}/{name}", static_file, methods=["GET"]),
+)

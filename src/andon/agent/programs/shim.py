@@ -6,7 +6,7 @@ order as JSON on standard input, because a JIT config stands on no command line 
 open files: 3 the lock that says "this shim lives", 4 and 5 the two ends of the runner's output.
 """
 # One lives beside each runner, so it imports little; and nobody can hand it a clock.
-# ruff: noqa: PTH103, PTH105, PTH106, PTH112, PTH118, PTH123, PTH208, TID251
+# ruff: noqa: PTH103, PTH105, PTH106, PTH112, PTH118, PTH120, PTH123, PTH208, TID251
 
 from __future__ import annotations
 
@@ -258,12 +258,26 @@ def make_cgroup(path: str | None, notes: list[str]) -> str | None:
     """Makes a cgroup for the runner; None, with the reason noted, where that is not possible."""
     if not path:
         return None
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        notes.append(f"no cgroup of its own: {error.strerror}")
-        return None
-    return path
+    reason = ""
+    # Twice: another shim's end may remove the folder above between the making of the two.
+    for _ in range(2):
+        try:
+            os.makedirs(path, exist_ok=True)
+            return path
+        except OSError as error:
+            reason = str(error.strerror)
+    notes.append(f"no cgroup of its own: {reason}")
+    return None
+
+
+def remove_cgroup(path: str | None) -> None:
+    """Removes the runner's cgroup, and the one above when it was the last: if they are empty."""
+    if path:
+        try:
+            os.rmdir(path)
+            os.rmdir(os.path.dirname(path))
+        except OSError:
+            pass
 
 
 def set_priority(value: str) -> None:
@@ -392,11 +406,7 @@ def main() -> None:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     listener.close()
     why = os.read(failures, 4096).decode("utf-8", "replace")
-    if status.state["cgroup"]:
-        try:
-            os.rmdir(status.state["cgroup"])
-        except OSError:
-            pass
+    remove_cgroup(status.state["cgroup"])
     state = status.state
     state["phase"], state["ended_at"], state["tail"] = "ended", now(), listener.last_words(why)
     state["exit"], state["signal"] = (code, None) if code >= 0 else (None, -code)

@@ -27,7 +27,6 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("deadline", sa.BigInteger(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
-        sa.Column("ordered_generation", sa.Integer(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("exit", sa.Integer(), nullable=True),
         sa.Column("signal", sa.Integer(), nullable=True),
@@ -145,11 +144,18 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_jobs_open",
-            ["status", "pool", "owner", "queued_at", "id"],
+            "ix_jobs_not_over",
+            ["status", "created_at"],
             unique=False,
             sqlite_where=sa.text("status != 'completed'"),
             postgresql_where=sa.text("status != 'completed'"),
+        )
+        batch_op.create_index(
+            "ix_jobs_queued",
+            ["pool", "owner", "queued_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("status = 'queued'"),
+            postgresql_where=sa.text("status = 'queued'"),
         )
         batch_op.create_index("ix_jobs_run", ["run_id", "attempt"], unique=False)
 
@@ -214,7 +220,7 @@ def upgrade() -> None:
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.create_index(
             "ix_outbox_due",
-            ["not_before"],
+            ["not_before", "id"],
             unique=False,
             sqlite_where=sa.text("state = 'pending'"),
             postgresql_where=sa.text("state = 'pending'"),
@@ -252,6 +258,7 @@ def upgrade() -> None:
         sa.Column("intent", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("claim", sa.String(), nullable=True),
+        sa.Column("generation", sa.Integer(), nullable=True),
         sa.Column("runner", sa.String(), nullable=True),
         sa.Column("note", sa.String(), nullable=True),
         sa.Column("since", sa.BigInteger(), nullable=False),

@@ -1,0 +1,119 @@
+"""`/`: the fleet at a glance, and `/queue`: everything that waits. One snapshot, a fixed number of queries."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from andon.model.api import DeliveryView, HostView, JobView, PoolView
+from andon.model.claim_states import ClaimState
+from andon.model.job_states import JobStatus
+from andon.store import fleet_views, job_views, jobs
+from andon.web.control_plane import ControlPlane, control_plane
+from andon.web.headline import Finding, all_well, findings
+from andon.web.html_answers import html
+from andon.web.slot_cells import Cell, cells
+
+SHOWN_WAITING = 50
+SHOWN_RUNNING = 50
+SHOWN_FINISHED = 15
+SHOWN_IN_QUEUE = 500
+ANSWER_TAKES = timedelta(seconds=30)
+"""A runner in doubt for longer than this is worth a word at the top; most doubts end sooner."""
+
+
+class HostRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A host and its slots as they are drawn."""
+
+    host: HostView
+    cells: tuple[Cell, ...]
+
+
+class Board(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the board shows."""
+
+    hosts: tuple[HostRow, ...]
+    pools: tuple[PoolView, ...]
+    findings: tuple[Finding, ...]
+    well: str
+    running: tuple[JobView, ...]
+    waiting: tuple[JobView, ...]
+    finished: tuple[JobView, ...]
+    running_count: int
+    waiting_count: int
+    last_delivery: DeliveryView | None
+
+
+def read_board(connection: Connection, control: ControlPlane, now: datetime) -> Board:
+    """Reads the board from one snapshot."""
+    around = job_views.surroundings(connection, control.config, now)
+    hosts = fleet_views.host_views(connection)
+    claimed = {slot.job for host in hosts for slot in host.slots if slot.job is not None}
+    on_slots = jobs.get_jobs(connection, sorted(claimed)) if claimed else {}
+    notes = fleet_views.slot_notes(connection)
+    running = job_views.running_jobs(connection, SHOWN_RUNNING)
+    waiting = job_views.waiting_jobs(connection, SHOWN_WAITING)
+    finished = job_views.finished_jobs(connection, SHOWN_FINISHED)
+    views = job_views.view(connection, [*running, *waiting, *finished], around)
+    counts = fleet_views.open_job_counts(connection)
+    running_count = sum(n for (status, _), n in counts.items() if status == JobStatus.IN_PROGRESS.value)
+    ends = len(running) + len(waiting)
+    stranded = [
+        job
+        for job in views[len(running) : ends]
+        if job.claim and job.claim.state == ClaimState.ORPHANED.value and now - job.claim.since > ANSWER_TAKES
+    ]
+    deliveries = fleet_views.delivery_views(connection, 1)
+    return Board(
+        hosts=tuple(HostRow(host=host, cells=cells(host, on_slots, notes)) for host in hosts),
+        pools=tuple(fleet_views.pool_views(connection, control.config)),
+        findings=findings(
+            hosts,
+            missing=control.ready(),
+            pauses=around.pauses,
+            unserved=counts.get((JobStatus.QUEUED.value, "none"), 0),
+            stranded=len(stranded),
+            now=now,
+        ),
+        well=all_well(hosts),
+        running=tuple(views[: len(running)]),
+        waiting=tuple(views[len(running) : ends]),
+        finished=tuple(views[ends:]),
+        running_count=running_count,
+        waiting_count=sum(counts.values()) - running_count,
+        last_delivery=deliveries[0][1] if deliveries else None,
+    )
+
+
+async def board(request: Request) -> Response:
+    """The board."""
+    control = control_plane(request)
+    now = control.clock.now()
+    found = await control.store.read(lambda connection: read_board(connection, control, now))
+    return html(
+        request,
+        "board.html",
+        now=now,
+        board=found,
+        lamp=found.findings[0].lamp if found.findings else "green" if found.hosts else "grey",
+        observing=control.config.rails.mode != "act",
+        polling=control.config.github.ingest == "poll",
+        public_url=control.public_url,
+    )
+
+
+async def queue(request: Request) -> Response:
+    """Everything that waits, oldest first."""
+    control = control_plane(request)
+    now = control.clock.now()
+
+    def read(connection: Connection) -> tuple[list[JobView], int]:
+        around = job_views.surroundings(connection, control.config, now)
+        found = job_views.view(connection, job_views.waiting_jobs(connection, SHOWN_IN_QUEUE), around)
+        counts = fleet_views.open_job_counts(connection)
+        return found, sum(n for (status, _), n in counts.items() if status != JobStatus.IN_PROGRESS.value)
+
+    waiting, total = await control.store.read(read)
+    return html(request, "queue.html", now=now, waiting=waiting, waiting_count=total)

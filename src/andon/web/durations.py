@@ -1,0 +1,25 @@
+"""Durations and sizes in words for people; the page's script says durations the same way."""
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `4 min 12 s`, `1 h 04 min` or `2 d 3 h`. What lies ahead counts as now."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def size(count: object) -> str:
+    """Bytes as `12.3 GiB`; anything that is no number of bytes as `unknown`."""
+    if not isinstance(count, int | float) or isinstance(count, bool) or count < 0:
+        return "unknown"
+    left = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if left < 1024:
+            return f"{left:.0f} {unit}" if unit == "B" else f"{left:.1f} {unit}"
+        left /= 1024
+    return f"{left:.1f} TiB"

@@ -1,0 +1,59 @@
+"""`/hosts/NAME`: one host, what each of its slots does, and what it told us last."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from andon.model.api import HostView
+from andon.store import fleet_views, jobs, journal
+from andon.web.answers import Refusal
+from andon.web.control_plane import control_plane
+from andon.web.html_answers import html
+from andon.web.slot_cells import Cell, cells
+from andon.web.story_lines import StoryLine, story_lines
+
+SHOWN_LINES = 50
+
+
+class HostStory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the page shows."""
+
+    host: HostView
+    cells: tuple[Cell, ...]
+    lines: tuple[StoryLine, ...]
+
+
+def read_host(connection: Connection, name: str) -> HostStory | None:
+    """The host with its slots and its newest journal lines, or None."""
+    found = fleet_views.host_views(connection, name=name)
+    if not found:
+        return None
+    host = found[0]
+    claimed = sorted({slot.job for slot in host.slots if slot.job is not None})
+    on_slots = jobs.get_jobs(connection, claimed) if claimed else {}
+    return HostStory(
+        host=host,
+        cells=cells(host, on_slots, fleet_views.slot_notes(connection, host=name)),
+        lines=story_lines(journal.newest(connection, SHOWN_LINES, host=name)),
+    )
+
+
+def lamp(host: HostView) -> str:
+    """The lamp of one host: `green`, `amber` or `red`."""
+    if host.observed == "silent":
+        return "red"
+    return "green" if host.observed == "reporting" and host.intent == "open" else "amber"
+
+
+async def host_page(request: Request) -> Response:
+    """The page of one host."""
+    control = control_plane(request)
+    name = str(request.path_params["name"])
+    now: datetime = control.clock.now()
+    found = await control.store.read(lambda connection: read_host(connection, name))
+    if found is None:
+        raise Refusal(404, f'No host "{name[:80]}" is enrolled here.', "The board lists every host.")
+    return html(request, "host.html", now=now, found=found, host=found.host, lamp=lamp(found.host))

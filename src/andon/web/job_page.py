@@ -1,0 +1,94 @@
+"""`/jobs/ID`: one job's story, so that a developer knows in a minute what happened to it (R16)."""
+
+from datetime import datetime
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from andon.model.api import JobView
+from andon.model.nouns import Claim, Job
+from andon.store import claims, job_views, jobs, journal
+from andon.web.answers import Refusal
+from andon.web.control_plane import ControlPlane, control_plane
+from andon.web.html_answers import html
+from andon.web.story_lines import StoryLine, story_lines
+from andon.web.time_spent import MEANING, Span, bars, time_spent
+
+
+class JobStory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the page shows."""
+
+    job: Job
+    view: JobView
+    claims: tuple[Claim, ...]
+    story: tuple[StoryLine, ...]
+    spans: tuple[Span, ...]
+
+
+def read_story(connection: Connection, control: ControlPlane, job_id: int, now: datetime) -> JobStory | None:
+    """The job with all that is known of it, or None."""
+    job = jobs.get_job(connection, job_id)
+    if job is None:
+        return None
+    around = job_views.surroundings(connection, control.config, now)
+    made = job_views.claims_of_job(connection, job_id)
+    served = claims.claim_of_runner(connection, job.runner_name) if job.runner_name else None
+    if served is not None and all(claim.id != served.id for claim in made):
+        made.append(served)
+    lines = journal.story_of_job(connection, job_id)
+    return JobStory(
+        job=job,
+        view=job_views.view(connection, [job], around)[0],
+        claims=tuple(made),
+        story=story_lines(lines),
+        spans=time_spent(job, lines, now),
+    )
+
+
+def github_url(api_url: str, job: Job) -> str | None:
+    """The job's page at GitHub; None for an API that is neither github.com's nor a server's own."""
+    base = api_url.rstrip("/")
+    if base == "https://api.github.com":
+        site = "https://github.com"
+    elif base.endswith("/api/v3") and urlsplit(base).scheme in ("http", "https"):
+        site = base.removesuffix("/api/v3")
+    else:
+        return None
+    return f"{site}/{quote(job.repository)}/actions/runs/{job.run_id}/job/{job.id}"
+
+
+def _totals(spans: tuple[Span, ...]) -> list[tuple[str, str, float, bool]]:
+    """(kind, its words, seconds, still going on), in the order of first appearance."""
+    totals: dict[str, float] = {}
+    for span in spans:
+        totals[span.kind] = totals.get(span.kind, 0.0) + span.seconds
+    last = spans[-1] if spans else None
+    return [
+        (kind, MEANING[kind], seconds, last is not None and last.open and last.kind == kind)
+        for kind, seconds in totals.items()
+    ]
+
+
+async def job_page(request: Request) -> Response:
+    """The page of one job."""
+    control = control_plane(request)
+    given = str(request.path_params["id"])
+    if not given.isascii() or not given.isdigit() or len(given) > 18:
+        raise Refusal(404, f'There is no job "{given[:40]}": job ids are numbers.', "Follow a link on the board.")
+    now = control.clock.now()
+    found = await control.store.read(lambda connection: read_story(connection, control, int(given), now))
+    if found is None:
+        raise Refusal(404, f"No job {given} is known here.", "Is it a job of a repository whose webhooks come here?")
+    return html(
+        request,
+        "job.html",
+        now=now,
+        found=found,
+        job=found.view,
+        bars=bars(found.spans),
+        totals=_totals(found.spans),
+        github_url=github_url(control.config.github.api_url, found.job),
+    )

@@ -1,0 +1,86 @@
+"""Journal lines in words that a developer understands who never read how Andon works (R16)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from andon.model.journal import Entry
+
+_Say = Callable[[Entry], str]
+
+
+def _where(entry: Entry) -> str:
+    return entry.host or "its host"
+
+
+def _conclusion(entry: Entry) -> str:
+    found = entry.evidence.get("conclusion")
+    return str(found).replace("_", " ") if found else "no conclusion known"
+
+
+def _runner(entry: Entry) -> str:
+    found = entry.evidence.get("runner")
+    return f"runner {found}" if found else "a runner"
+
+
+_WORDS: dict[str, _Say] = {
+    "job.queued": lambda e: "GitHub queued the job: it wants a runner.",
+    "job.waiting": lambda e: "GitHub holds the job behind a deployment gate.",
+    "job.pending": lambda e: "GitHub holds the job behind its concurrency group.",
+    "job.in_progress": lambda e: f"The job started on {_runner(e)}.",
+    "job.completed": lambda e: f"The job ended: {_conclusion(e)}.",
+    "claim.reserved": lambda e: f"A free slot on {_where(e)} was reserved for the job.",
+    "claim.would_reserve": lambda e: f"Observe mode: a slot on {_where(e)} would have been reserved.",
+    "claim.minted": lambda e: "GitHub registered a one-job runner for it.",
+    "claim.launched": lambda e: f"The runner's process started on {_where(e)}.",
+    "claim.registered": lambda e: "The runner is online and listens for the job.",
+    "claim.busy": lambda e: "GitHub gave the job to the runner.",
+    "claim.orphaned": lambda e: "The runner is in doubt; GitHub is asked before anything is given up.",
+    "claim.settled": lambda e: "The runner served its job and is gone; the slot is free again.",
+    "claim.released": lambda e: "The reservation was given back; a job that still waits is claimed again.",
+    "claim.shuffled": lambda e: "GitHub gave runners to other jobs than they were made for; the reservations followed.",
+    "claim.overlong": lambda e: "The job runs longer than its limit; GitHub is asked, nothing is ended.",
+    "host.enrolled": lambda e: "The host was enrolled.",
+    "host.reporting": lambda e: "The host reports.",
+    "host.silent": lambda e: "The host fell silent; its slots are unknown, and its jobs may still run.",
+}
+
+_ACTORS = {"github": "GitHub", "operator": "an operator"}
+
+
+def words(entry: Entry) -> str:
+    """What happened, as one sentence."""
+    say = _WORDS.get(entry.kind)
+    if say is not None:
+        return say(entry)
+    noun, _, verb = entry.kind.partition(".")
+    return f"{noun.capitalize()} {entry.subject_id}: {(verb or 'changed').replace('_', ' ')}."
+
+
+def actor(entry: Entry) -> str:
+    """Who did it."""
+    kind, _, name = entry.actor.partition(":")
+    if kind == "loop":
+        return f"Andon ({name})"
+    if kind == "agent":
+        return f"the agent on {name}"
+    return _ACTORS.get(entry.actor, entry.actor)
+
+
+_LONGEST = 2000
+
+
+def evidence(entry: Entry) -> list[tuple[str, str]]:
+    """The facts behind the line, each as text of bounded length."""
+    facts: dict[str, Any] = {**entry.evidence, "subject": f"{entry.subject_kind} {entry.subject_id}"}
+    if entry.generation is not None:
+        facts["attempt" if entry.subject_kind == "job" else "generation"] = entry.generation
+    if entry.from_state or entry.to_state:
+        facts["change"] = f"{entry.from_state or 'new'} → {entry.to_state or 'gone'}"
+    said = [
+        (name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in facts.items()
+        if value is not None
+    ]
+    return [(name, text if len(text) <= _LONGEST else text[:_LONGEST] + "…") for name, text in said]

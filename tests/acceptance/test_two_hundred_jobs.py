@@ -1,0 +1,118 @@
+"""200 jobs through real processes while deliveries are lost, doubled and shuffled; and the same
+with the control plane ended by SIGKILL on the way.
+
+Judged by GitHub's truth in the sandbox, not by our own tables.
+"""
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.support.fleet import LABELS, Stage, a_fleet, wait_for
+
+
+def disturb(stage: Stage) -> None:
+    """10 % of deliveries lost, 10 % doubled, the order of the others shuffled."""
+    for fault in (
+        {"kind": "delivery_lost", "match": {"probability": 0.1}},
+        {"kind": "delivery_doubled", "match": {"probability": 0.1}},
+        {"kind": "delivery_reordered", "match": {"probability": 0.5}, "seconds": 0.5},
+    ):
+        stage.ask_github("POST", "/_sandbox/faults", fault)
+
+
+def some_runs(rng: Random, jobs: int) -> list[list[dict[str, Any]]]:
+    """Runs of one to eight jobs, some of which need another, and one in ten of which fails."""
+    runs: list[list[dict[str, Any]]] = []
+    left = jobs
+    while left:
+        size = min(left, rng.randint(1, 8))
+        run: list[dict[str, Any]] = []
+        for number in range(size):
+            fails = rng.random() < 0.1
+            job: dict[str, Any] = {
+                "name": f"job {number}",
+                "labels": LABELS,
+                "steps": [{"run": f"echo run {len(runs)} job {number}\nexit {int(fails)}"}],
+            }
+            # Only on a job that cannot fail: a skipped job would be none of the two hundred.
+            sure = [each["name"] for each in run if "exit 0" in each["steps"][0]["run"]]
+            if sure and rng.random() < 0.2:
+                job["needs"] = [rng.choice(sure)]
+            run.append(job)
+        runs.append(run)
+        left -= size
+    return runs
+
+
+def check_truth(stage: Stage, job_ids: list[int]) -> None:
+    truth = stage.truth()
+    jobs = {job["id"]: job for job in truth["jobs"]}
+    assert sorted(jobs) == sorted(job_ids)
+    for job in jobs.values():
+        statuses = [change["what"] for change in job["history"]]
+        assert statuses.count("completed") == 1, f"job {job['id']} completed exactly once: {statuses}"
+        assert statuses.count("in_progress") == 1, f"job {job['id']} ran exactly once: {statuses}"
+    assert max(Counter(runner["jobs_served"] for runner in truth["runners"])) <= 1, "a runner serves one job"
+
+
+def check_journal(stage: Stage, job_ids: list[int]) -> None:
+    """Every job's story is there whole: from its first status to its last, and the claim that served it."""
+    for job_id in job_ids:
+        story = stage.ask(f"/api/v1/jobs/{job_id}")["story"]
+        kinds = [line["kind"] for line in story]
+        assert kinds.count("job.completed") == 1, f"job {job_id}: {kinds}"
+        job_lines = [line for line in story if line["kind"].startswith("job.")]
+        assert job_lines[0]["from"] is None
+        for before, after in zip(job_lines, job_lines[1:], strict=False):
+            assert after["from"] == before["to"], "each line goes on where the one before it ended"
+        claims: dict[str, list[dict[str, Any]]] = {}
+        for line in story:
+            if line["subject"]["kind"] == "claim":
+                claims.setdefault(line["subject"]["id"], []).append(line)
+        assert claims, f"job {job_id} was served by a claim of ours"
+    lines: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = stage.ask(f"/api/v1/journal?limit=500{cursor}")
+        lines += page["items"]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    by_claim: dict[str, list[dict[str, Any]]] = {}
+    for line in sorted(lines, key=lambda line: line["id"]):
+        if line["subject"]["kind"] == "claim" and line["kind"] != "claim.shuffled":
+            by_claim.setdefault(line["subject"]["id"], []).append(line)
+    for claim, steps in by_claim.items():
+        assert steps[0]["kind"] == "claim.reserved", claim
+        for before, after in zip(steps, steps[1:], strict=False):
+            assert after["from"] == before["to"], f"a gap in the journal of {claim}"
+        assert steps[-1]["to"] in ("settled", "released"), f"{claim} ended as {steps[-1]['to']}"
+
+
+def all_claims_over(stage: Stage) -> bool:
+    return not stage.ask("/api/v1/runners")["items"]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["control plane stays", "control plane killed once"])
+def test_each_job_completes_exactly_once(tmp_path: Path, count: Callable[[int], int], killed: bool) -> None:
+    wanted = max(24, count(200))
+    with a_fleet(tmp_path, hosts=2, slots=4) as stage:
+        disturb(stage)
+        rng = Random(7)
+        job_ids: list[int] = []
+        for jobs in some_runs(rng, wanted):
+            job_ids += stage.run(jobs)
+        if killed:
+            wait_for("a third is done", lambda: len(stage.unfinished(job_ids)) < wanted * 2 / 3, seconds=120)
+            stage.control.end(signal.SIGKILL)
+            stage.start_control()
+        wait_for("all jobs are done", lambda: not stage.unfinished(job_ids), seconds=60 + wanted * 1.5, every=0.5)
+        wait_for("all claims are over", lambda: all_claims_over(stage), seconds=120, every=0.5)
+        check_truth(stage, job_ids)
+        check_journal(stage, job_ids)
