@@ -151,5 +151,6 @@ def start(tmp_path: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield run
     for process in made:
         if process.poll() is None:
-            process.kill()
+            # Not by SIGKILL: what serves ends what it started.
+            process.terminate()
         process.communicate()

@@ -64,9 +64,15 @@ def ready_line(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def ended_by(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
     """Exit code, and what else stood on standard output."""
+    code, out, _ = end(process, number)
+    return code, out
+
+
+def end(process: subprocess.Popen[str], number: int) -> tuple[int, str, str]:
+    """Exit code, and what else stood on standard output and standard error."""
     process.send_signal(number)
-    out, _ = process.communicate(timeout=10)
-    return process.returncode, out
+    out, err = process.communicate(timeout=10)
+    return process.returncode, out, err
 
 
 @pytest.fixture
@@ -183,7 +189,10 @@ def test_the_agent_of_up_outlives_it_and_is_found_again(
     assert ready_line(second)["url"] == url
     until_reporting(andon, url)
     assert agents_of("host-a") == pid
-    assert ended_by(second, signal.SIGTERM)[0] == 0
+    code, _, log = end(second, signal.SIGTERM)
+    assert code == 0
+    assert "agent.lives" in log
+    assert "agent.started" not in log
     assert "agent.ready" in (control_plane_file.parent / "host-a" / "agent.log").read_text()
 
 

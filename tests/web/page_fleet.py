@@ -1,10 +1,11 @@
 """A control plane in process whose store is filled by the store's own functions, step by step."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -21,6 +22,7 @@ from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.model.wire import SlotReport, SlotState
+from andon.runtime.clock import SystemClock
 from andon.runtime.logging import logger
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims, deliveries, hosts, pauses
@@ -43,6 +45,16 @@ POOLS = (
 CONFIG = Config(pool=POOLS, owner=(Owner(login="acme"), Owner(login="small", max_slots=1)))
 
 
+class _TimeOfTests(SystemClock):
+    """The tests' time of day, and waiting in real seconds: streams and browsers live in those."""
+
+    def __init__(self, day: VirtualClock) -> None:
+        self._day = day
+
+    def now(self) -> datetime:
+        return self._day.now()
+
+
 class PageFleet:
     """Fills the store the way reports and news would, and moves the clock."""
 
@@ -52,7 +64,7 @@ class PageFleet:
         self.control = ControlPlane(
             config=config,
             store=store,
-            clock=clock,
+            clock=_TimeOfTests(clock),
             log=logger("test"),
             metrics=Metrics(),
             public_url="http://127.0.0.1:8470",
@@ -181,9 +193,11 @@ class PageFleet:
         self._slots[made.host][made.slot] = slot_of(made, state)
         self.report(made.host)
 
-    def start(self, job_id: int, host: str, slot: int, *, starting_s: float = 6.0, **names: Any) -> Claim:
+    def start(
+        self, job_id: int, host: str, slot: int, *, starting_s: float = 6.0, owner: str = "acme", **names: Any
+    ) -> Claim:
         """The whole way to a running job."""
-        made = self.claim(job_id, host, slot)
+        made = self.claim(job_id, host, slot, owner=owner)
         self.clock.advance(1)
         self.launch(made)
         self.clock.advance(starting_s)
@@ -289,6 +303,10 @@ def fill_busy(fleet: PageFleet) -> None:
     ):
         fleet.news(job_id, "queued", name=name, labels=labels, branch="main", repository="acme/app")
         fleet.clock.advance(19)
+    own = {"name": "release", "repository": "small/tool", "branch": "v2.1"}
+    fleet.news(207, "queued", **own)
+    fleet.clock.advance(5)
+    fleet.start(207, "host-a", 3, owner="small", **own)
     fleet.news(403, "queued", name="test", repository="small/tool", labels=("self-hosted", "linux"), branch="main")
     fleet.news(404, "waiting", name="deploy to production", repository="acme/app", branch="main")
     fleet.news(405, "pending", name="publish", repository="acme/website-and-documentation", branch="main")
@@ -298,39 +316,57 @@ def fill_busy(fleet: PageFleet) -> None:
     fleet.clock.advance(46)
 
 
-@contextmanager
-def served(fleet: PageFleet) -> Iterator[str]:
+class _Announcing(uvicorn.Server):
+    """Says when it is started; leaves the signals to the test run."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Served:
     """The pages over real HTTP on a port of their own, on an event loop in a thread."""
-    server = uvicorn.Server(
-        uvicorn.Config(
+
+    def __init__(self, fleet: PageFleet) -> None:
+        config = uvicorn.Config(
             fleet.app, host="127.0.0.1", port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=3
         )
-    )
-    started = threading.Event()
-    loop = asyncio.new_event_loop()
+        self._fleet, self._server = fleet, _Announcing(config)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._server.serve()))
+        self._thread.start()
+        assert self._server.up.wait(20)
+        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+        # The store wakes from the thread of the test; nudges belong to the loop of the server.
+        fleet.store.on_nudges(lambda names: self._in_loop(fleet.control.changes))
 
-    async def serve() -> None:
-        serving = asyncio.create_task(server.serve())
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        started.set()
-        await serving
+    def _in_loop(self, call: Callable[[], None]) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(call)
 
-    server.capture_signals = _no_signals  # type: ignore[method-assign]
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
-    thread.start()
-    assert started.wait(20)
-    try:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        loop.call_soon_threadsafe(fleet.control.stop)
-        server.should_exit = True
-        thread.join(20)
-        loop.close()
-        assert not thread.is_alive()
+    def stop(self) -> None:
+        """Ends the server; streams notice through the control plane."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._fleet.control.stop)
+            self._server.should_exit = True
+            self._thread.join(20)
+        assert not self._thread.is_alive()
+        self._loop.close()
 
 
 @contextmanager
-def _no_signals() -> Iterator[None]:
-    yield
+def served(fleet: PageFleet) -> Iterator[str]:
+    """`Served` for a while; gives its address."""
+    server = Served(fleet)
+    try:
+        yield server.url
+    finally:
+        server.stop()

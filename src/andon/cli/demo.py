@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,9 @@ def demo(
     address = parse_listen(given)
     if address is None or not address.is_loopback:
         raise Refused(f'--listen: "{given}" is not HOST:PORT on this machine. Write it as "{_DEFAULT_LISTEN}".')
-    # Here and not above: the base install has no sandbox.
+    # Here and not above: the base install has neither. The demo starts a server as a process of its
+    # own, so what that needs is asked for first: one sentence instead of a child's last words.
+    import_module("uvicorn")
     from andon.sim.demo.stage import run_demo
 
     folder = (data or _DEFAULT_FOLDER).absolute()

@@ -51,6 +51,8 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
 
 SECONDARY_PAUSE = timedelta(minutes=1)
 """GitHub asks for at least a minute when a secondary limit names no time (contract section 5)."""
+LONGEST_PAUSE = timedelta(days=1)
+"""Whatever a header says: a broken clock or proxy must not silence us for ever."""
 _WAIT_MARKS = ("rate limit", "abuse")
 
 
@@ -87,9 +89,10 @@ def _limit_end(status: int, headers: Mapping[str, str], message: str, now: datet
         return after
     if headers.get("x-ratelimit-remaining") == "0":
         try:
-            return datetime.fromtimestamp(int(headers.get("x-ratelimit-reset", "")), UTC)
-        except ValueError:
+            reset = datetime.fromtimestamp(int(headers.get("x-ratelimit-reset", "")), UTC)
+        except (ValueError, OverflowError, OSError):
             return now + SECONDARY_PAUSE
+        return min(reset, now + LONGEST_PAUSE)
     if status == 429 or any(mark in message.lower() for mark in _WAIT_MARKS):
         return now + SECONDARY_PAUSE
     return None
@@ -99,9 +102,10 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
     value = headers.get("retry-after")
     if value is None:
         return None
-    if value.strip().isdigit():
-        return now + timedelta(seconds=int(value))
-    return _http_date(value)
+    if value.isascii() and value.strip().isdigit():
+        return now + min(timedelta(seconds=min(int(value), 10**9)), LONGEST_PAUSE)
+    at = _http_date(value)
+    return min(at, now + LONGEST_PAUSE) if at else None
 
 
 def _http_date(value: str | None) -> datetime | None:

@@ -25,6 +25,11 @@ class Nudge:
                 waiter.set_result(None)
         self._waiters.clear()
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for it right now; tests look instead of sleeping."""
+        return bool(self._waiters)
+
     async def wait_beyond(self, version: int) -> None:
         """Returns as soon as the nudge is newer than `version`."""
         while self.version <= version:

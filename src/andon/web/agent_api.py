@@ -27,7 +27,7 @@ from andon.web.control_plane import ControlPlane, control_plane
 
 CLOCK_TOLERANCE_S = 300.0
 """A host whose clock is further off is refused at enrolment (interfaces.md section 10)."""
-REPEAT_SECONDS = 2.0
+REPEAT_SECONDS = 0.25
 """How soon an order that was sent already, and not followed yet, is sent again."""
 _SERVED_VERSIONS = frozenset({WIRE_VERSION - 1, WIRE_VERSION, WIRE_VERSION + 1})
 

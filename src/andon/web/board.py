@@ -44,6 +44,15 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     running_count: int
     waiting_count: int
     last_delivery: DeliveryView | None
+    columns: int
+    """How many slots stand side by side on a wide screen, the same for every host."""
+
+
+def columns(slots: int) -> int:
+    """3 to 5: as many as there are slots, else the number that leaves the fewest places empty."""
+    if slots <= 5:
+        return max(3, slots)
+    return min((5, 4), key=lambda wide: -slots % wide)
 
 
 def read_board(connection: Connection, control: ControlPlane, now: datetime) -> Board:
@@ -84,6 +93,7 @@ def read_board(connection: Connection, control: ControlPlane, now: datetime) -> 
         running_count=running_count,
         waiting_count=sum(counts.values()) - running_count,
         last_delivery=deliveries[0][1] if deliveries else None,
+        columns=columns(max((len(host.slots) for host in hosts), default=0)),
     )
 
 

@@ -1,6 +1,6 @@
 """`/jobs/ID`: one job's story, so that a developer knows in a minute what happened to it (R16)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -60,14 +60,22 @@ def github_url(api_url: str, job: Job) -> str | None:
     return f"{site}/{quote(job.repository)}/actions/runs/{job.run_id}/job/{job.id}"
 
 
-def _totals(spans: tuple[Span, ...]) -> list[tuple[str, str, float, bool]]:
-    """(kind, its words, seconds, still going on), in the order of first appearance."""
+def _totals(spans: tuple[Span, ...], now: datetime) -> list[tuple[str, str, float, datetime | None]]:
+    """(kind, its words, seconds, when it began if it had been one stretch until now), in order.
+
+    The last is None for what is over; else the page can let its duration tick.
+    """
     totals: dict[str, float] = {}
     for span in spans:
         totals[span.kind] = totals.get(span.kind, 0.0) + span.seconds
     last = spans[-1] if spans else None
     return [
-        (kind, MEANING[kind], seconds, last is not None and last.open and last.kind == kind)
+        (
+            kind,
+            MEANING[kind],
+            seconds,
+            now - timedelta(seconds=seconds) if last is not None and last.open and last.kind == kind else None,
+        )
         for kind, seconds in totals.items()
     ]
 
@@ -89,6 +97,6 @@ async def job_page(request: Request) -> Response:
         found=found,
         job=found.view,
         bars=bars(found.spans),
-        totals=_totals(found.spans),
+        totals=_totals(found.spans, now),
         github_url=github_url(control.config.github.api_url, found.job),
     )

@@ -26,10 +26,10 @@ _AFTER = {
 
 MEANING = {
     "held": "held back at GitHub",
-    "waiting": "waited for a slot",
-    "starting": "its runner started",
-    "doubt": "its runner was in doubt",
-    "running": "ran",
+    "waiting": "waiting for a slot",
+    "starting": "starting a runner",
+    "doubt": "runner in doubt",
+    "running": "running",
 }
 
 

@@ -1,0 +1,141 @@
+"""Minting: the config reaches nobody but its agent, lost answers are resolved, failures back off."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+from tests.support.builders import a_config
+
+from andon.model.claim_states import ClaimState
+from andon.model.config import Owner
+from andon.store import pauses
+
+MINT = "*/actions/runners/generate-jitconfig"
+
+
+async def queued(world: Any, *names: str) -> list[int]:
+    job_ids = world.run(*(names or ("build",)))
+    await world.sweep()
+    await world.dispatch()
+    return job_ids
+
+
+def test_a_reserved_claim_becomes_a_registration(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (job,) = await queued(world)
+        reserved = await world.the_claim(job)
+        assert reserved.state is ClaimState.RESERVED
+        await world.act()
+        minted = await world.the_claim(job)
+        assert (minted.state, minted.runner_id is not None) == (ClaimState.MINTED, True)
+        assert world.registrations() == {minted.runner_name}
+
+    play(story)
+
+
+def test_a_lost_answer_is_resolved_by_name_and_minted_again(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.fault(kind="api_reply_lost", match={"endpoint": MINT}, count=1)
+        (job,) = await queued(world)
+        await world.act()
+        assert (await world.the_claim(job)).state is ClaimState.RESERVED
+        assert len(world.registrations()) == 1, "GitHub has it, we do not"
+        await world.pass_time(2)
+        await world.act()  # 409: the registration that nobody can use is removed
+        await world.pass_time(1)
+        await world.act()
+        claim = await world.the_claim(job)
+        assert claim.state is ClaimState.MINTED
+        assert world.registrations() == {claim.runner_name}
+
+    play(story)
+
+
+def test_a_mint_failure_leaves_the_head_of_the_queue_and_backs_off_alone(play: Any) -> None:
+    config = a_config(
+        owner=(Owner(login="acme", repositories=("acme/app",)), Owner(login="other", repositories=("other/app",)))
+    )
+
+    async def story(world: Any) -> None:
+        world.fault(kind="api_error", match={"endpoint": MINT, "repository": "acme/app"}, status=403)
+        (job,) = await queued(world)
+        await world.act()
+        assert await world.claim_of(job) is None, "released"
+        paused = await world.store.read(pauses.pauses)
+        assert paused["acme"].until > world.clock.now()
+        await world.dispatch()
+        assert await world.claim_of(job) is None, "not served again before the pause is over"
+        await world.pass_time(11)
+        await world.dispatch()
+        assert await world.claim_of(job) is not None
+        await world.act()
+        again = await world.store.read(pauses.pauses)
+        assert again["acme"].failures == 2
+        assert again["acme"].until - world.clock.now() > timedelta(seconds=9), "twice as long as the first"
+
+    play(story, config)
+
+
+def test_a_rate_limit_is_obeyed_until_its_own_end(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.fault(kind="api_error", match={"endpoint": MINT}, status=429, seconds=120, count=1)
+        (job,) = await queued(world)
+        await world.act()
+        for _ in range(11):
+            await world.pass_time(10)
+            await world.dispatch()
+            await world.act()
+            assert await world.claim_of(job) is None
+        await world.pass_time(11)
+        await world.dispatch()
+        await world.act()
+        assert (await world.the_claim(job)).state is ClaimState.MINTED
+        assert await world.store.read(pauses.pauses) == {}, "a success ends the back-off"
+
+    play(story)
+
+
+def test_a_job_cancelled_before_the_mint_leaves_no_registration(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (job,) = await queued(world)
+        claim = await world.the_claim(job)
+        world.cancel_the_run()
+        await world.sweep()
+        assert (await world.claim(claim.id)).state is ClaimState.RELEASED
+        await world.act()
+        assert world.registrations() == set()
+
+    play(story)
+
+
+def test_a_reservation_that_nobody_mints_is_given_back_and_its_name_retired(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.fault(kind="api_reply_lost", match={"endpoint": MINT}, count=1)
+        (job,) = await queued(world)
+        await world.act()
+        claim = await world.the_claim(job)
+        await world.pass_time(31)
+        await world.deadlines()
+        assert (await world.claim(claim.id)).state is ClaimState.RELEASED
+        await world.act()
+        assert world.registrations() == set(), "the runner whose answer was lost is removed"
+        await world.dispatch()
+        assert (await world.the_claim(job)).id != claim.id
+
+    play(story)
+
+
+def test_the_jit_config_stands_nowhere_but_in_its_own_table(play: Any) -> None:
+    async def story(world: Any) -> None:
+        await queued(world)
+        await world.act()
+
+        def dump(connection: Any) -> tuple[str, str]:
+            (config,) = connection.execute(text("SELECT config FROM jit_configs")).scalars()
+            lines = connection.connection.driver_connection.iterdump()
+            return config, "\n".join(line for line in lines if "jit_configs" not in line)
+
+        config, rest = await world.store.read(dump)
+        assert len(config) > 40 and config not in rest
+
+    play(story)

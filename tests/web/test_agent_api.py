@@ -1,0 +1,179 @@
+"""Enrolment and sync as agents meet them (interfaces.md sections 2 and 5)."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from tests.support.builders import a_claim, a_config, a_report, idle, job_news
+from tests.support.control import ENROLMENT, a_control_plane, ask
+from tests.support.running import read, write
+
+from andon.model.claim_states import ClaimState
+from andon.model.wire import SyncAnswer, SyncRequest
+from andon.sim.virtual_time import VirtualClock
+from andon.store import claims, hosts
+from andon.store.apply_news import apply_job_news
+from andon.store.transaction import Store
+from andon.web.control_plane import ControlPlane
+
+
+def enrol_body(now: VirtualClock, /, **changes: Any) -> dict[str, Any]:
+    body = {"name": "host-a", "token": ENROLMENT, "version": "1", "clock": now.now().isoformat()}
+    return {**body, **changes}
+
+
+async def enrol(http: Any, now: VirtualClock, /, **changes: Any) -> Any:
+    return await http.post("/agent/v1/enrol", json=enrol_body(now, **changes))
+
+
+async def sync(http: Any, token: str, report: SyncRequest) -> Any:
+    return await http.post(
+        "/agent/v1/sync", content=msgspec.json.encode(report), headers={"authorization": f"Bearer {token}"}
+    )
+
+
+def test_an_enrolled_host_may_sync_and_its_token_is_kept_hashed(store: Store, clock: VirtualClock) -> None:
+    async def work(http: Any) -> Any:
+        token = (await enrol(http, clock)).json()["host_token"]
+        return token, await sync(http, token, a_report((idle(0),)))
+
+    token, answer = ask(a_control_plane(store, clock), work)
+    assert answer.status_code == 200
+    assert msgspec.json.decode(answer.content, type=SyncAnswer).ack == 1
+    dump = write(store, lambda tx: "".join(tx.connection.connection.iterdump()))  # type: ignore[attr-defined]
+    assert token not in dump
+
+
+@pytest.mark.parametrize(
+    ("status", "changes"),
+    [
+        (401, {"token": "wrong"}),
+        (422, {"name": "../etc"}),
+        (422, {"name": ""}),
+        (422, {"clock": "late"}),
+        (400, None),
+    ],
+)
+def test_a_bad_enrolment_is_refused_in_one_sentence(
+    store: Store, clock: VirtualClock, status: int, changes: dict[str, Any] | None
+) -> None:
+    if changes == {"clock": "late"}:
+        changes = {"clock": (clock.now() + timedelta(minutes=10)).isoformat()}
+
+    async def work(http: Any) -> Any:
+        if changes is None:
+            return await http.post("/agent/v1/enrol", content=b"{")
+        return await enrol(http, clock, **changes)
+
+    answer = ask(a_control_plane(store, clock), work)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"].endswith(".")
+
+
+def test_a_taken_name_is_refused(store: Store, clock: VirtualClock) -> None:
+    async def work(http: Any) -> list[int]:
+        return [(await enrol(http, clock)).status_code for _ in range(2)]
+
+    assert ask(a_control_plane(store, clock), work) == [201, 409]
+
+
+def test_the_enrolment_secret_works_from_this_machine_only(store: Store, clock: VirtualClock) -> None:
+    answer = ask(a_control_plane(store, clock), lambda http: enrol(http, clock), client="10.0.0.9")
+    assert answer.status_code == 401
+
+
+def test_a_proxy_on_this_machine_does_not_make_everybody_local(store: Store, clock: VirtualClock) -> None:
+    async def work(http: Any) -> Any:
+        headers = {"x-forwarded-for": "203.0.113.9"}
+        return await http.post("/agent/v1/enrol", json=enrol_body(clock), headers=headers)
+
+    assert ask(a_control_plane(store, clock), work).status_code == 401
+
+
+def test_unknown_and_foreign_tokens_are_refused(store: Store, clock: VirtualClock) -> None:
+    async def work(http: Any) -> list[int]:
+        token = (await enrol(http, clock)).json()["host_token"]
+        return [
+            (await http.post("/agent/v1/sync", content=b"{}")).status_code,
+            (await sync(http, "aht_unknown", a_report())).status_code,
+            (await sync(http, token, a_report(host="host-b"))).status_code,
+            (await sync(http, token, a_report(v=9))).status_code,
+            (await http.post("/agent/v1/sync", content=b"{", headers={"authorization": f"Bearer {token}"})).status_code,
+        ]
+
+    assert ask(a_control_plane(store, clock), work) == [401, 401, 403, 426, 400]
+
+
+def test_one_version_of_skew_is_served_either_way(store: Store, clock: VirtualClock) -> None:
+    async def work(http: Any) -> list[int]:
+        token = (await enrol(http, clock)).json()["host_token"]
+        newer = msgspec.to_builtins(a_report((idle(0),), v=2)) | {"a_section_of_tomorrow": 1}
+        older = {"v": 0, "host": "host-a", "boot_id": "b", "seq": 9, "agent_version": "0"}
+        headers = {"authorization": f"Bearer {token}"}
+        return [(await http.post("/agent/v1/sync", json=body, headers=headers)).status_code for body in (newer, older)]
+
+    assert ask(a_control_plane(store, clock), work) == [200, 200]
+
+
+async def is_held(control: ControlPlane) -> None:
+    """Returns once a sync of host-a waits for news."""
+    while not control.host_nudge("host-a").awaited:  # noqa: ASYNC110 - there is no signal for "nothing to say"
+        await asyncio.sleep(0)
+
+
+def test_a_held_sync_is_answered_as_soon_as_a_runner_was_minted(store: Store, clock: VirtualClock) -> None:
+    control = a_control_plane(store, clock)
+
+    async def work(http: Any) -> Any:
+        token = (await enrol(http, clock)).json()["host_token"]
+        await sync(http, token, a_report((idle(0),)))
+        held = asyncio.create_task(sync(http, token, a_report(seq=2)))
+        await is_held(control)
+
+        def mint(tx: Any) -> None:
+            apply_job_news(tx, job_news(), a_config())
+            claims.reserve(tx, [a_claim(state=ClaimState.MINTED)])
+            claims.keep_jit_config(tx, "clm_1", "SECRET")
+            tx.nudges.add("host:host-a")
+
+        await store.write(mint)
+        return msgspec.json.decode((await asyncio.wait_for(held, 10)).content, type=SyncAnswer)
+
+    answer = ask(control, work)
+    assert [(order.id, order.jit, order.slot) for order in answer.claims] == [("clm_1", "SECRET", 0)]
+
+
+def test_a_newer_sync_ends_the_held_one_with_204(store: Store, clock: VirtualClock) -> None:
+    control = a_control_plane(store, clock)
+
+    async def work(http: Any) -> tuple[int, int]:
+        token = (await enrol(http, clock)).json()["host_token"]
+        await sync(http, token, a_report((idle(0),)))
+        held = asyncio.create_task(sync(http, token, a_report(seq=2)))
+        await is_held(control)
+        newer = asyncio.create_task(sync(http, token, a_report((idle(0), idle(1)), seq=3)))
+        first = await asyncio.wait_for(held, 10)
+        second = await asyncio.wait_for(newer, 10)
+        return first.status_code, second.status_code
+
+    assert ask(control, work) == (204, 200)
+
+
+def test_an_older_sync_changes_nothing(store: Store, clock: VirtualClock) -> None:
+    async def work(http: Any) -> int:
+        token = (await enrol(http, clock)).json()["host_token"]
+        await sync(http, token, a_report((idle(0), idle(1)), seq=5))
+        return (await sync(http, token, a_report((), seq=4))).status_code
+
+    assert ask(a_control_plane(store, clock), work) == 204
+    assert len(read(store, hosts.free_slots)) == 2
+
+
+def test_a_restarted_control_plane_that_knows_no_slots_asks_for_all_of_them(store: Store, clock: VirtualClock) -> None:
+    async def work(http: Any) -> Any:
+        token = (await enrol(http, clock)).json()["host_token"]
+        return msgspec.json.decode((await sync(http, token, a_report(None))).content, type=SyncAnswer)
+
+    assert ask(a_control_plane(store, clock), work).resync
