@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from andon.runtime.ids import SortableIds
 from andon.sim.virtual_time import VirtualClock
-from andon.store.database import SqliteDatabase, sqlite_engine
+from andon.store.database import SqliteDatabase
 from andon.store.migrate import migrate
 from andon.store.transaction import Store
 
@@ -41,10 +41,7 @@ def clock() -> VirtualClock:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
     path = tmp_path / "andon.db"
-    engine = sqlite_engine(path)
-    migrate(engine, str(path))
-    engine.dispose()
-    made = SqliteDatabase(path)
+    made = SqliteDatabase(path, lambda engine: migrate(engine, str(path)))
     yield made
     made.close()
 

@@ -6,12 +6,8 @@ and leaves jobs and runners alone (R25).
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
-
-import uvicorn
-from starlette.applications import Starlette
 
 from andon.github.client import GitHub
 from andon.github.transport import FixedToken, Transport
@@ -25,6 +21,7 @@ from andon.loops.leadership import RENEW_S, Leadership
 from andon.loops.outbox import Outbox
 from andon.loops.sweep import Sweep
 from andon.model.config import Config
+from andon.rules.listen_address import parse_listen
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.files import make_secret, read_secret
@@ -32,16 +29,17 @@ from andon.runtime.ids import Ids, new_secret
 from andon.runtime.logging import Logger, logger
 from andon.runtime.loop import Loop
 from andon.store import jobs, meta
-from andon.store.database import SqliteDatabase, sqlite_engine
+from andon.store.database import SqliteDatabase
 from andon.store.migrate import migrate
 from andon.store.transaction import Store
 from andon.web.app import make_app
 from andon.web.control_plane import ControlPlane
+from andon.web.http_server import Tls, listening_socket, serving, url_of
 from andon.web.metrics import Metrics
 from andon.web.pages import PAGES
 
-STOP_SECONDS = 6.0
-"""How long acts and requests under way may take once a stop was asked for: exit in <= 10 s."""
+ACTS_END_S = 3.0
+"""How long acts under way may take once a stop was asked for; with the requests' 3 s: exit in <= 10 s."""
 
 
 def database_path(config: Config, data: Path) -> Path:
@@ -55,33 +53,7 @@ def database_path(config: Config, data: Path) -> Path:
 def open_store(path: Path, clock: Clock, ids: Ids) -> Store:
     """The migrated store at `path`. Raises Refused for a database in use or of a newer version."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(path)
-    try:
-        engine = sqlite_engine(path)
-        try:
-            migrate(engine, str(path))
-        finally:
-            engine.dispose()
-    except BaseException:
-        database.close()
-        raise
-    return Store(database, clock, ids)
-
-
-def listening_socket(listen: str) -> socket.socket:
-    """A bound socket for HOST:PORT; port 0 takes a free one. Raises Refused with one sentence."""
-    host, _, port = listen.rpartition(":")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((host.strip("[]"), int(port)))
-    except OSError as error:
-        made.close()
-        raise Refused(f"{listen}: cannot listen there ({error.strerror}). Free the port, or name another.") from None
-    made.listen(512)
-    made.set_inheritable(False)
-    return made
+    return Store(SqliteDatabase(path, lambda engine: migrate(engine, str(path))), clock, ids)
 
 
 class Wiring:
@@ -181,7 +153,7 @@ class Wiring:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._outbox.stop(STOP_SECONDS / 2)
+            await self._outbox.stop(ACTS_END_S)
 
 
 async def serve_control_plane(
@@ -199,7 +171,10 @@ async def serve_control_plane(
     `announce` gets the ready line's content once HTTP is answered.
     """
     log = logger("control-plane")
-    listener = listening_socket(config.server.listen)
+    address = parse_listen(config.server.listen)
+    if address is None:
+        raise Refused(f'listen = "{config.server.listen}" is no HOST:PORT. Write, for example, 127.0.0.1:8470.')
+    listener = listening_socket(address.host, address.port)
     try:
         store = open_store(database_path(config, data), clock, ids)
     except BaseException:
@@ -215,7 +190,7 @@ async def serve_control_plane(
     try:
         fleet_id = await store.write(meta.fleet_id)
         moved = await store.write(lambda tx: jobs.assign_pools(tx, config.pool))
-        url = _url(config, listener)
+        url = url_of(listener, "https" if config.server.tls_cert_file else "http")
         wiring = Wiring(
             config,
             data=data,
@@ -230,10 +205,10 @@ async def serve_control_plane(
         )
         app = make_app(wiring.control, PAGES)
         log.info("controlplane.started", url=url, fleet=fleet_id, jobs_moved_between_pools=moved)
-        async with wiring.running():
-            await _serve_http(
-                app, config, data, listener, stop, lambda: announce({"ready": True, "url": url, "pid": pid})
-            )
+        http = serving(app, listener, before_stop=wiring.control.stop, tls=_tls(config, data))
+        async with wiring.running(), http:
+            announce({"ready": True, "url": url, "pid": pid})
+            await stop.wait()
     finally:
         await transport.close()
         store.close()
@@ -241,44 +216,8 @@ async def serve_control_plane(
         log.info("controlplane.stopped")
 
 
-def _url(config: Config, listener: socket.socket) -> str:
-    scheme = "https" if config.server.tls_cert_file else "http"
-    host, port = listener.getsockname()[:2]
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-async def _serve_http(
-    app: Starlette,
-    config: Config,
-    data: Path,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    announce: Callable[[], None],
-) -> None:
-    server_config = config.server
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            # Proxies' words about clients are believed only where the owner declared one.
-            proxy_headers=False,
-            timeout_graceful_shutdown=int(STOP_SECONDS / 2),
-            ssl_certfile=data / server_config.tls_cert_file if server_config.tls_cert_file else None,
-            ssl_keyfile=str(data / server_config.tls_key_file) if server_config.tls_key_file else None,
-        )
-    )
-    # The command owns the signals; uvicorn's own handlers would end the process behind its back.
-    server.capture_signals = contextlib.nullcontext  # pyright: ignore[reportAttributeAccessIssue]
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    while not server.started and not serving.done():
-        await asyncio.wait({serving, stopping}, timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
-    if server.started:
-        announce()
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
-    stopping.cancel()
+def _tls(config: Config, data: Path) -> Tls | None:
+    server = config.server
+    if server.tls_cert_file is None or server.tls_key_file is None:
+        return None
+    return Tls(certificate=data / server.tls_cert_file, key=data / server.tls_key_file)

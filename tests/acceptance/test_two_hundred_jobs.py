@@ -4,6 +4,7 @@ with the control plane ended by SIGKILL on the way.
 Judged by GitHub's truth in the sandbox, not by our own tables.
 """
 
+import itertools
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def check_journal(stage: Stage, job_ids: list[int]) -> None:
         assert kinds.count("job.completed") == 1, f"job {job_id}: {kinds}"
         job_lines = [line for line in story if line["kind"].startswith("job.")]
         assert job_lines[0]["from"] is None
-        for before, after in zip(job_lines, job_lines[1:], strict=False):
+        for before, after in itertools.pairwise(job_lines):
             assert after["from"] == before["to"], "each line goes on where the one before it ended"
         claims: dict[str, list[dict[str, Any]]] = {}
         for line in story:
@@ -90,7 +91,7 @@ def check_journal(stage: Stage, job_ids: list[int]) -> None:
             by_claim.setdefault(line["subject"]["id"], []).append(line)
     for claim, steps in by_claim.items():
         assert steps[0]["kind"] == "claim.reserved", claim
-        for before, after in zip(steps, steps[1:], strict=False):
+        for before, after in itertools.pairwise(steps):
             assert after["from"] == before["to"], f"a gap in the journal of {claim}"
         assert steps[-1]["to"] in ("settled", "released"), f"{claim} ended as {steps[-1]['to']}"
 

@@ -12,7 +12,23 @@ from andon.model.claim_states import ClaimState
 from andon.model.job_states import JobStatus
 from andon.rules.why import CAUSES, WITHHELD, Situation, why
 
-SPOKEN = ["gate", "concurrency_group", "github", "stranded", "unserved_label", "quarantined", "no_runner", "no_disk", "capped", "reserved", "rate_limited", "degraded", "starting", "busy", "not_waiting"]
+SPOKEN = [
+    "gate",
+    "concurrency_group",
+    "github",
+    "stranded",
+    "unserved_label",
+    "quarantined",
+    "no_runner",
+    "no_disk",
+    "capped",
+    "reserved",
+    "rate_limited",
+    "degraded",
+    "starting",
+    "busy",
+    "not_waiting",
+]
 
 
 def situation(**changes: Any) -> Situation:

@@ -29,7 +29,7 @@ from andon.store import claims, hosts
 from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change, advance
-from andon.store.database import SqliteDatabase, sqlite_engine
+from andon.store.database import SqliteDatabase
 from andon.store.dispatch import dispatch_once
 from andon.store.doubt import doubt
 from andon.store.migrate import migrate
@@ -47,10 +47,7 @@ class Histories(RuleBasedStateMachine):
         self.clock = VirtualClock()
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "a.db"
-        engine = sqlite_engine(path)
-        migrate(engine, "a.db")
-        engine.dispose()
-        self.database = SqliteDatabase(path)
+        self.database = SqliteDatabase(path, lambda engine: migrate(engine, "a.db"))
         self.store = Store(self.database, self.clock, SortableIds(self.clock, self.rng))
         self.config = a_config(owner=(Owner(login="acme", max_slots=CAP),))
         self.policy = Policy(pools={"linux": a_pool()}, max_slots={"acme": CAP})

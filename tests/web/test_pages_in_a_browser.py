@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.support.builders import START
 from tests.web.browser import Tab, browsing, find_browser
 from tests.web.page_fleet import PageFleet, Served, fill_busy
 
@@ -30,6 +31,13 @@ CONTRAST = """
   }
   return poor;
 })()
+"""
+
+QUIET = """
+new Promise((done) => {
+  let quiet = setTimeout(done, 1500);
+  new PerformanceObserver(() => { clearTimeout(quiet); quiet = setTimeout(done, 1500); }).observe({ type: "resource" });
+})
 """
 
 
@@ -75,6 +83,20 @@ def test_a_change_reaches_an_open_board_and_moves_nothing_else(fleet: PageFleet,
     assert tab.complaints == []
 
 
+def test_a_row_that_moves_keeps_the_focus(fleet: PageFleet, server: Served, tab: Tab) -> None:
+    fleet.clock.advance(60)
+    fleet.news(8, "waiting", name="gated")
+    fleet.news(9, "queued", name="queued")
+    tab.go(server.url)
+    tab.until("document.getElementById('live').textContent === 'live'")
+    assert tab.run("[...document.querySelectorAll('.waiting tbody tr')].map((row) => row.id).join()") == "w9,w8"
+    tab.run("document.querySelector('#w8 a').focus()")
+    fleet.clock.advance(60)
+    fleet.news(8, "queued", name="gated", created_at=START)
+    tab.until("document.querySelector('.waiting tbody tr').id === 'w8'")
+    assert tab.run("document.activeElement.textContent") == "gated"
+
+
 def test_durations_tick_without_the_server(fleet: PageFleet, server: Served, tab: Tab) -> None:
     fleet.host("host-a")
     tab.go(server.url)
@@ -100,6 +122,8 @@ def test_a_board_that_lost_its_server_says_so(fleet: PageFleet, server: Served, 
     fleet.host("host-a")
     tab.go(server.url)
     tab.until("document.getElementById('live').textContent === 'live'")
+    # Nothing is being fetched any more, so it is the stream alone that can notice.
+    tab.run(QUIET)
     server.stop()
     tab.until("/^not live since \\d\\d:\\d\\d:\\d\\d UTC$/.test(document.getElementById('live').textContent)")
 

@@ -104,11 +104,21 @@ def hold_database_lock(path: Path) -> int:
 
 
 class SqliteDatabase:
-    """SQLite in one file: one writer thread with group commit, and a few readers."""
+    """SQLite in one file: one writer thread with group commit, and a few readers.
 
-    def __init__(self, path: Path) -> None:
+    `prepare` is run behind the lock and before the writer starts: migrations. Raises Refused when
+    another process uses the file, and whatever `prepare` raises.
+    """
+
+    def __init__(self, path: Path, prepare: Callable[[Engine], object] = lambda engine: None) -> None:
         self._lock = hold_database_lock(path)
         self._engine = sqlite_engine(path)
+        try:
+            prepare(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            os.close(self._lock)
+            raise
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
         self._closed = False

@@ -101,7 +101,7 @@ class AgentApi:
         policy: dict[str, Any] = {"public_url": control.public_url}
         while True:
             seen = nudge.version
-            if (seat.boot_id, seat.seq) != (report.boot_id, report.seq):
+            if control.stopping or (seat.boot_id, seat.seq) != (report.boot_id, report.seq):
                 return Response(status_code=204)
             now = control.clock.now()
             wish = await control.store.read(

@@ -43,9 +43,11 @@ class ControlPlane:
         return self._hosts.setdefault(host, Nudge())
 
     def stop(self) -> None:
-        """Lets every open stream notice that the server stops."""
+        """Lets every open stream and every held sync notice that the server stops."""
         self.stopping = True
         self.changes()
+        for nudge in self._hosts.values():
+            nudge()
 
 
 def control_plane(request: HTTPConnection) -> ControlPlane:

@@ -83,6 +83,7 @@ def page(handler: Handler) -> Handler:
 
     async def answered(request: Request) -> Response:
         try:
+            require_reader(request)
             return await handler(request)
         except Refusal as refused:
             answer = html(request, "refusal.html", status=refused.status, problem=refused.problem, code=refused.status)

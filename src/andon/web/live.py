@@ -38,8 +38,6 @@ async def _events(control: ControlPlane) -> AsyncGenerator[bytes]:
             return
         until_beat = max(0.0, said + BEAT_S - clock.monotonic())
         await wait_for_nudge(control.changes, seen, clock, min(LOOK_S, left, until_beat))
-        if control.stopping:
-            return
         seen = control.changes.version
         found = await control.store.read(change_mark)
         if found != mark:

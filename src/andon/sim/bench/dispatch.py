@@ -35,11 +35,10 @@ async def bench_dispatch(*, rounds: int, backlog: int, clock: Clock, ids: Ids, s
     """Runs `rounds` pairs of transactions over a backlog of `backlog` waiting jobs."""
     with tempfile.TemporaryDirectory(prefix="andon-bench-") as folder:
         ours, bare = Path(folder) / "ours.db", Path(folder) / "bare.db"
-        for path in (ours, bare):
-            engine = sqlite_engine(path)
-            migrate(engine, str(path))
-            engine.dispose()
-        database = SqliteDatabase(ours)
+        engine = sqlite_engine(bare)
+        migrate(engine, str(bare))
+        engine.dispose()
+        database = SqliteDatabase(ours, lambda engine: migrate(engine, str(ours)))
         store = Store(database, clock, ids)
         say(f"filling a backlog of {backlog} jobs and {BATCH} slots ...")
         await database.write(lambda connection: _fill(connection, backlog, clock.now()))

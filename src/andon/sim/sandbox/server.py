@@ -1,15 +1,11 @@
 """Serves a sandbox GitHub over HTTP: `andon sandbox serve`, the demo, and tests over real sockets."""
 
 import asyncio
-import socket
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import uvicorn
-
 from andon.runtime.clock import Clock
-from andon.runtime.errors import Refused
 from andon.runtime.logging import logger
 from andon.sim.sandbox.app import make_app
 from andon.sim.sandbox.chance import Chance
@@ -17,25 +13,8 @@ from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.pump import Deliver, HttpDelivery, Pump
 from andon.sim.sandbox.script import play, read_script
 from andon.sim.sandbox.timings import Timings
-
-_GRACE_S = 3
-"""How long calls that are being answered may take when the server stops."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves the signals to its caller and says when it answers."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.answering = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.answering.set()
+from andon.web import http_server
+from andon.web.http_server import listening_socket, url_of
 
 
 @asynccontextmanager
@@ -46,34 +25,18 @@ async def serving(
 
     Raises Refused when the address cannot be listened on.
     """
-    listening = _listen(host, port)
-    port = listening.getsockname()[1]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    listener = listening_socket(host, port)
+    url = url_of(listener)
     sandbox.base_url = url
-    config = uvicorn.Config(
-        make_app(sandbox),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-    server = _Server(config)
     over_http = HttpDelivery() if deliver is None else None
     pump = Pump(sandbox, deliver or over_http or _nowhere)
-    serving_it = asyncio.ensure_future(server.serve(sockets=[listening]))
     pumping = asyncio.ensure_future(pump.run())
     try:
-        await server.answering.wait()
-        yield url
+        async with http_server.serving(make_app(sandbox), listener, before_stop=sandbox.close):
+            yield url
     finally:
-        sandbox.close()
-        server.should_exit = True
         pumping.cancel()
         await asyncio.gather(pumping, return_exceptions=True)
-        await serving_it
-        listening.close()
         if over_http is not None:
             await over_http.close()
 
@@ -108,20 +71,6 @@ async def serve_sandbox(
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
     log.info("sandbox.stopped", url=url)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(512)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        raise Refused(f"{host}:{port}: cannot listen there ({error}). Name a free address with --listen.") from None
-    listening.setblocking(False)
-    return listening
 
 
 async def _nowhere(url: str, headers: object, body: bytes) -> int:

@@ -1,0 +1,102 @@
+"""Serves an application on a bound socket: for the control plane and for the sandbox GitHub.
+
+The signals stay with the command; uvicorn's own handlers would end the process behind its back.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+
+from andon.runtime.errors import Refused
+
+GRACE_S = 3
+"""How long requests under way may take when the server stops."""
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """Certificate and key as PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes a free one. Raises Refused with one sentence."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(512)
+    except (OSError, OverflowError) as error:
+        made.close()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise Refused(f"{host}:{port}: cannot listen there ({reason}). Name a free address with --listen.") from None
+    made.setblocking(False)
+    return made
+
+
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
+    """The address that a listening socket answers at."""
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the signals to its caller and says when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answering = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answering.set()
+
+
+@asynccontextmanager
+async def serving(
+    app: Starlette, listener: socket.socket, *, before_stop: Callable[[], None], tls: Tls | None = None
+) -> AsyncGenerator[None]:
+    """Answers requests while the block runs.
+
+    `before_stop` is called when it ends, so that held requests and streams let go by themselves.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            # Proxies' words about clients are believed only where the owner declared one.
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=tls.certificate if tls else None,
+            ssl_keyfile=str(tls.key) if tls else None,
+        )
+    )
+    running = asyncio.ensure_future(server.serve(sockets=[listener]))
+    answering = asyncio.ensure_future(server.answering.wait())
+    try:
+        await asyncio.wait({running, answering}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+            raise Refused(f"{url_of(listener)}: the server ended before it answered. Its log says why.")
+        yield
+    finally:
+        answering.cancel()
+        before_stop()
+        server.should_exit = True
+        await asyncio.gather(running, answering, return_exceptions=True)
+        listener.close()
