@@ -35,7 +35,7 @@ os.dup2(reads, 3)
 os.dup2(writes, 4)
 os.execvp(sys.argv[3], sys.argv[3:])
 """
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def find_browser() -> str | None:
@@ -116,10 +116,11 @@ class Tab:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, condition: str) -> None:
-        """Waits until an expression holds, looking whenever the page changes."""
+    def until(self, condition: str, *, seconds: float = 20.0) -> None:
+        """Waits until an expression holds, looking whenever the page changes. Raises past `seconds`."""
         self.run(
-            f"""new Promise((done) => {{
+            f"""new Promise((done, fail) => {{
+              setTimeout(() => fail(new Error("not in time")), {seconds * 1000});
               const holds = () => {{ if ({condition}) {{ seen.disconnect(); done(true); }} }};
               const seen = new MutationObserver(holds);
               const what = {{ subtree: true, childList: true, characterData: true, attributes: true }};

@@ -45,7 +45,7 @@ def demo(
     # Here and not above: the base install has neither. The demo starts a server as a process of its
     # own, so what that needs is asked for first: one sentence instead of a child's last words.
     import_module("uvicorn")
-    from andon.sim.demo.stage import run_demo
+    from andon.sim.demo.play import run_demo
 
     folder = (data or _DEFAULT_FOLDER).absolute()
     outcome: list[bool] = []

@@ -65,6 +65,7 @@ def make_app() -> App:
             check=(f"{here}.config_check:config_check", "Say everything that is wrong with it."),
         )
     )
+    app.command(f"{here}.bench:bench", name="bench", help="Measure ours beside a baseline, in one run.")
     return app
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from andon.rules.listen_address import ListenAddress
 from andon.runtime.errors import Refused
-from andon.sim.demo.stage_folder import MARK, empty, free_address, held
+from andon.sim.stage.folder import MARK, empty, free_address, held
 
 PATIENCE_S = 90
 Start = Callable[..., subprocess.Popen[str]]

@@ -12,14 +12,12 @@ from andon.model.why import Why
 from andon.runtime.clock import Clock
 from andon.runtime.errors import AndonError
 from andon.runtime.http_client import HttpClient, Unreachable
-from andon.sim.demo.stage_folder import REPOSITORY
+from andon.sim.stage.fleet import Say
 
 _LOOK_S = 0.25
 _LOCATION_HOST = re.compile(r"https?://[^/]+")
 _TELLING = re.compile(r"\b(?:AssertionError|FAILED|FAIL:|Error:)")
 _STAMP = re.compile(r"^\S+Z ")
-
-Say = Callable[[str], None]
 
 
 class Round:
@@ -111,7 +109,7 @@ class Round:
 
     async def _telling_lines(self, job: JobView) -> list[str]:
         try:
-            answer = await self._github.request("GET", f"/repos/{REPOSITORY}/actions/jobs/{job.id}/logs")
+            answer = await self._github.request("GET", f"/repos/{job.repository}/actions/jobs/{job.id}/logs")
             if answer.status == 302:
                 path = _LOCATION_HOST.sub("", answer.headers["location"], count=1)
                 answer = await self._github.request("GET", path)

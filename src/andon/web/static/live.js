@@ -177,6 +177,7 @@
     stream.addEventListener("changed", () => { alive(); refresh(); });
     stream.addEventListener("beat", alive);
     stream.addEventListener("error", () => {
+      lost();
       // A refused stream is given up by the browser; the server may be back in a moment.
       if (stream && stream.readyState === EventSource.CLOSED) reopenTimer = setTimeout(open, LOST_MS);
     });

@@ -1,4 +1,4 @@
-"""Ends the runners that the demo's agents started: they survive their agents on purpose (R87).
+"""Ends the runners that a stage's agents started: they survive their agents on purpose (R87).
 
 Found by what the agent keeps about them, and by the address of its socket, which everything that
 a runner starts carries in its environment.
@@ -14,7 +14,7 @@ from andon.agent.layout import Root
 from andon.agent.process_identity import all_pids, boot_id, end_session, start_ticks
 from andon.runtime.clock import Clock
 from andon.runtime.errors import AndonError
-from andon.sim.demo.stage_process import signal_process
+from andon.sim.stage.process import signal_process
 
 _PATIENCE_S = 10.0
 _PAUSE_S = 0.02
@@ -32,7 +32,7 @@ async def end_runners(folder: Path, clock: Clock) -> None:
         if not left:
             break
         if clock.monotonic() > until:
-            raise AndonError(f"{folder}: processes of the demo live on after SIGKILL: {sorted(left)}.")
+            raise AndonError(f"{folder}: processes of the fleet live on after SIGKILL: {sorted(left)}.")
         await clock.sleep(_PAUSE_S)
     base = cgroup_base(root)
     remove_cgroup(str(base) if base is not None else None)

@@ -1,4 +1,4 @@
-"""The folder that a demo lives in: its mark, its secrets and its configuration files.
+"""The folder that a staged fleet lives in: its mark, its secrets and its configuration files.
 
 Only a folder with our mark is ever emptied, and only by the one demo that holds the mark's lock.
 """
@@ -18,14 +18,11 @@ from andon.runtime.errors import Refused
 from andon.runtime.files import make_secret, write_atomically
 
 MARK = ".andon-demo-folder"
-REPOSITORY = "demo/tally"
 POOL_LABELS = ("self-hosted", "linux", "x64")
-HOSTS = ("host-a", "host-b")
-SLOTS = 2
 
 
 class Secrets(NamedTuple):
-    """What the demo's parts know each other by."""
+    """What the fleet's parts know each other by."""
 
     github_token: str
     webhook: str
@@ -77,10 +74,12 @@ def make_secrets(folder: Path) -> Secrets:
     )
 
 
-def write_control_plane_file(folder: Path, *, listen: ListenAddress, api_url: str) -> Path:
-    """The configuration of the demo's control plane."""
-    owner, _, _ = REPOSITORY.partition("/")
-    text = f"""# Written by `andon demo`.
+def write_control_plane_file(
+    folder: Path, *, listen: ListenAddress, api_url: str, repository: str, sweep_s: float
+) -> Path:
+    """The configuration of the control plane."""
+    owner, _, _ = repository.partition("/")
+    text = f"""# Written by Andon for a fleet on this machine.
 [server]
 listen = "{listen}"
 
@@ -88,11 +87,11 @@ listen = "{listen}"
 api_url = "{api_url}"
 token_file = "github.token"
 webhook_secret_file = "webhook.secret"
-sweep_seconds = 20
+sweep_seconds = {sweep_s}
 
 [[owner]]
 login = "{owner}"
-repositories = ["{REPOSITORY}"]
+repositories = ["{repository}"]
 
 [[pool]]
 name = "linux"
@@ -102,9 +101,9 @@ trust = "no-forks"
     return _written(folder / "andon.toml", text)
 
 
-def write_agent_file(folder: Path, name: str, *, server: str, command: Sequence[str]) -> Path:
-    """The configuration of one of the demo's agents, which stand for hosts."""
-    text = f"""# Written by `andon demo`.
+def write_agent_file(folder: Path, name: str, *, server: str, command: Sequence[str], slots: int) -> Path:
+    """The configuration of one of the agents, which stand for hosts."""
+    text = f"""# Written by Andon for a fleet on this machine.
 [server]
 agent_token_file = "agent.token"
 
@@ -115,7 +114,7 @@ root = "{name}"
 
 [[agent.slots]]
 pool = "linux"
-count = {SLOTS}
+count = {slots}
 command = {json.dumps(list(command))}
 """
     return _written(folder / f"{name}.toml", text)

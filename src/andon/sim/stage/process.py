@@ -1,4 +1,4 @@
-"""One of the demo's programs: a real process that says when it is ready and is ended at the end."""
+"""One of the fleet's programs: a real process that says when it is ready and is ended at the end."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ _LAST_WORDS_BYTES = 4000
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that must not outlive the demo: its pid means nothing without its start."""
+    """A process that must not outlive the fleet: its pid means nothing without its start."""
 
     pid: int
     start: int
@@ -49,15 +49,15 @@ class StageProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,
-                # Our own settings (a server, a token) are not meant for the demo's programs.
+                # Our own settings (a server, a token) are not meant for the fleet's programs.
                 env=without_secrets(environment()),
-                # Ctrl-C reaches the demo alone, which ends the others in order.
+                # Ctrl-C reaches the command alone, which ends the others in order.
                 start_new_session=True,
             )
         return cls(what, process, log)
 
     def recorded(self) -> Recorded | None:
-        """What a later demo needs to find it again; None when it is gone already."""
+        """What a later fleet needs to find it again; None when it is gone already."""
         return Recorded(pid=self.pid, start=self._start) if self._start is not None else None
 
     async def ready(self) -> dict[str, object]:
@@ -101,13 +101,13 @@ class StageProcess:
 
 
 def record(path: Path, processes: Sequence[StageProcess]) -> None:
-    """Writes down who must be gone before another demo may use this folder."""
+    """Writes down who must be gone before another fleet may use this folder."""
     found = [one for process in processes if (one := process.recorded()) is not None]
     write_atomically(path, msgspec.json.encode(found), durable=False)
 
 
 def recorded_in(path: Path) -> list[Recorded]:
-    """Whom an earlier demo wrote down there; nobody when it ended in order."""
+    """Whom an earlier fleet wrote down there; nobody when it ended in order."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[Recorded])
     except (OSError, msgspec.MsgspecError):
@@ -115,7 +115,7 @@ def recorded_in(path: Path) -> list[Recorded]:
 
 
 async def end_recorded(recorded: Sequence[Recorded], clock: Clock) -> None:
-    """Ends what a demo left that was itself ended by force; returns when all of it is gone."""
+    """Ends what a fleet left that was itself ended by force; returns when all of it is gone."""
     for one in recorded:
         signal_process(one.pid, one.start, signal.SIGKILL)
     while any(lives(one.pid, one.start) for one in recorded):

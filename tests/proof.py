@@ -1,0 +1,96 @@
+"""`make proof`: every check at its full count, step by step, resumable, with a table at the end.
+
+A step that has passed for exactly this content of the repository is not run again, so a proof that
+was cut goes on where it was. What was measured is kept in `.proof/`.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent.parent
+KEPT = HERE / ".proof"
+PYTHON = [sys.executable]
+ANDON = [sys.executable, "-m", "andon"]
+PYTEST = [*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--proof"]
+
+STEPS: tuple[tuple[str, list[str]], ...] = (
+    ("static checks", ["tests/run", "check"]),
+    ("model, rules, runtime", [*PYTEST, "tests/model", "tests/rules", "tests/runtime", "tests/house"]),
+    ("store: conformance and state machine", [*PYTEST, "tests/store"]),
+    ("github room", [*PYTEST, "tests/github"]),
+    ("loops on the sandbox", [*PYTEST, "tests/loops"]),
+    ("web and pages", [*PYTEST, "tests/web"]),
+    ("agent, real processes", [*PYTEST, "tests/agent"]),
+    ("sandbox, runner, demo", [*PYTEST, "tests/sim"]),
+    ("commands", [*PYTEST, "tests/cli", "tests/docs"]),
+    ("200 jobs, disturbed; and with SIGKILL", [*PYTEST, "tests/acceptance"]),
+    ("bench dispatch", [*ANDON, "bench", "dispatch", "--rounds", "200", "--json"]),
+    ("bench start", [*ANDON, "bench", "start", "--rounds", "200", "--json"]),
+)
+
+
+def content() -> str:
+    """A name for the present content of every file that git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=HERE, capture_output=True, check=True
+    ).stdout
+    digest = hashlib.sha256()
+    for name in sorted(listed.split(b"\0")):
+        path = HERE / name.decode() if name else None
+        if path is not None and path.is_file():
+            digest.update(name + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def run(name: str, command: list[str], kept: Path) -> dict[str, Any]:
+    """Runs one step, or takes its result from an earlier proof of the same content."""
+    if kept.exists():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        if found["passed"]:
+            print(f"== {name}: passed before", flush=True)
+            return found
+    print(f"== {name} ...", flush=True)
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    took = time.monotonic() - began
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    result: dict[str, Any] = {"name": name, "passed": done.returncode == 0, "took_s": round(took, 1)}
+    if "--json" in command and done.stdout.startswith("{"):
+        bench = json.loads(done.stdout)
+        result["says"] = "; ".join(
+            f"{figure['name']} {figure['value']:.3g} {figure['unit']}" for figure in bench["figures"]
+        )
+    else:
+        counted = [line for line in lines if " passed" in line or " failed" in line]
+        result["says"] = (counted or lines or ["no output"])[-1].strip("= ")
+    if done.returncode != 0:
+        print("\n".join(lines[-60:]), flush=True)
+    result["skips"] = [line.strip() for line in lines if line.startswith("SKIPPED")]
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(result))
+    return result
+
+
+def main() -> int:
+    """Runs what is left to run; exit code 1 when a step failed."""
+    of = content()
+    results = [
+        run(name, command, KEPT / f"{of}-{number:02}.json") for number, (name, command) in enumerate(STEPS, start=1)
+    ]
+    print(f"\nProof of {of}\n\n| step | result | seconds | says |\n|---|---|---|---|")
+    for result in results:
+        verdict = "passed" if result["passed"] else "FAILED"
+        print(f"| {result['name']} | {verdict} | {result['took_s']} | {result['says']} |")
+    for result in results:
+        for skip in result["skips"]:
+            print(f"skipped in {result['name']}: {skip}")
+    return int(not all(result["passed"] for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
