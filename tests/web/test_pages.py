@@ -299,6 +299,6 @@ def test_the_place_in_the_queue_is_the_same_for_one_and_for_all(fleet: PageFleet
     assert at_once == one_by_one
 
 
-@pytest.mark.parametrize(("slots", "wide"), [(0, 3), (1, 3), (4, 4), (5, 5), (8, 4), (10, 5), (16, 4), (15, 5)])
-def test_slots_stand_in_full_rows(slots: int, wide: int) -> None:
+@pytest.mark.parametrize(("slots", "wide"), [(0, 3), (1, 3), (4, 4), (6, 6), (8, 4), (16, 6)])
+def test_as_many_slots_stand_in_a_row_as_can_be_read(slots: int, wide: int) -> None:
     assert columns(slots) == wide

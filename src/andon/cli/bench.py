@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -13,9 +13,9 @@ from andon.cli.options import Json
 from andon.cli.output import Cell, make_console, plain, print_json, print_table, strong, word
 from andon.runtime.clock import SystemClock
 from andon.runtime.ids import SortableIds, system_random
-from andon.sim.bench.dispatch import bench_dispatch
-from andon.sim.bench.figures import Figure, Result
-from andon.sim.bench.start import bench_start
+
+if TYPE_CHECKING:
+    from andon.sim.bench.figures import Figure, Result
 
 
 def bench(
@@ -42,14 +42,19 @@ def bench(
     return FINE if result.holds else FINDING
 
 
-async def _bench(name: str, rounds: int | None, clock: SystemClock, say: Callable[[str], None]) -> Result:
+async def _bench(name: str, rounds: int | None, clock: SystemClock, say: Callable[[str], None]) -> "Result":
+    # Imported on call: the base install has neither the store nor a server to measure.
     if name == "dispatch":
+        from andon.sim.bench.dispatch import bench_dispatch
+
         ids = SortableIds(clock, system_random())
         return await bench_dispatch(rounds=rounds or 60, backlog=5000, clock=clock, ids=ids, say=say)
+    from andon.sim.bench.start import bench_start
+
     return await bench_start(jobs=rounds or 200, pace_s=0.5, clock=clock, say=say)
 
 
-def _row(figure: Figure) -> tuple[Cell, ...]:
+def _row(figure: "Figure") -> tuple[Cell, ...]:
     bound = "" if figure.bound is None else f"{'>=' if figure.at_least else '<='} {figure.bound:g}"
     verdict = "" if figure.holds is None else "holds" if figure.holds else "missed"
     numbers = tuple(plain(f"{value:.3g}") for value in (figure.value, figure.low, figure.high))

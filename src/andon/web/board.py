@@ -49,10 +49,10 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def columns(slots: int) -> int:
-    """3 to 5: as many as there are slots, else the number that leaves the fewest places empty."""
-    if slots <= 5:
+    """3 to 6: as many as there are slots, else what needs the fewest rows and stays readable."""
+    if slots <= 6:
         return max(3, slots)
-    return min((5, 4), key=lambda wide: -slots % wide)
+    return 4 if slots <= 8 else 6
 
 
 def read_board(connection: Connection, control: ControlPlane, now: datetime) -> Board:
