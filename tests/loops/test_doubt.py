@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
-from tests.support.builders import idle, slot_of, the_end
+from tests.support.builders import LABELS, a_config, a_pool, idle, job_news, slot_of, the_end
 
 from andon.model.claim_states import ClaimState
+from andon.model.config import Owner, Rails
 from andon.model.job_states import JobStatus
 from andon.model.wire import SlotState
+from andon.store import journal
+from andon.store.apply_news import apply_job_news
 
 
 async def minted(world: Any, *names: str) -> list[Any]:
@@ -164,3 +167,64 @@ def test_a_failed_read_is_never_nothing_there(play: Any) -> None:
         assert ("andon_sweeps_failed_total", {"failure": "retry_later"}) in world.counted
 
     play(story)
+
+
+def test_a_registration_that_github_will_not_remove_is_left_alone(play: Any) -> None:
+    """422: it became busy between our look and our order."""
+
+    async def story(world: Any) -> None:
+        (claim,) = await minted(world)
+        await world.report(slot_of(claim, SlotState.STARTING), idle(1))
+        world.fault(kind="api_error", match={"endpoint": "DELETE *"}, status=422, count=1)
+        await world.pass_time(151)
+        await world.deadlines()
+        await world.act()
+        assert (await world.claim(claim.id)).state is ClaimState.ORPHANED
+        assert world.registrations() == {claim.runner_name}
+
+    play(story)
+
+
+def test_observe_mode_claims_nothing_and_says_once_what_it_would_do(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (job,) = world.run("build")
+        await world.sweep()
+        for _ in range(3):
+            await world.dispatch()
+            await world.act()
+        assert await world.claim_of(job) is None
+        assert world.registrations() == set()
+        lines = await world.store.read(lambda connection: journal.story_of_job(connection, job))
+        would = [line.entry for line in lines if line.entry.kind == "claim.would_reserve"]
+        assert [entry.mode for entry in would] == ["observe"]
+
+    config = a_config(owner=(Owner(login="acme", repositories=("acme/app",)),), rails=Rails(mode="observe"))
+    play(story, config)
+
+
+def test_a_fork_waits_until_its_origin_is_known_and_is_then_refused(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (job,) = world.run("build", fork=True)
+        await world.sweep()
+        await world.dispatch()
+        await world.act()
+        await world.dispatch()
+        assert await world.claim_of(job) is None
+
+    config = a_config(pool=(a_pool(trust="no-forks"),), owner=(Owner(login="acme", repositories=("acme/app",)),))
+    play(story, config)
+
+
+def test_a_job_whose_run_no_webhook_told_is_learnt_and_then_claimed(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (job,) = world.run("build")
+        (run,) = world.github.world.runs
+        await world.store.write(lambda tx: apply_job_news(tx, job_news(job, run_id=run, labels=LABELS), world.config))
+        await world.dispatch()
+        assert await world.claim_of(job) is None
+        await world.act()
+        await world.dispatch()
+        assert await world.claim_of(job) is not None
+
+    config = a_config(pool=(a_pool(trust="no-forks"),), owner=(Owner(login="acme", repositories=("acme/app",)),))
+    play(story, config)
