@@ -75,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(given, print_error=False, exit_on_error=False, result_action="return_value")
+        # Here and not at the exit of the interpreter, where a closed pipe could not be told any more.
+        sys.stdout.flush()
         return code if isinstance(code, int) else FINE
     except CycloptsError as error:
         error.verbose = False
