@@ -34,12 +34,34 @@ from andon.store.apply_sync import apply_report
 from andon.store.transaction import Store
 
 
+class _Log:
+    """Keeps what must never be logged in these stories: faults of ours."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self._log = logger("test")
+
+    def info(self, event: str, **facts: Any) -> None:
+        self._log.info(event, **facts)
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self._log.warning(event, **facts)
+
+    def error(self, event: str, **facts: Any) -> None:
+        self.faults.append(event)
+
+    def exception(self, event: str, **facts: Any) -> None:
+        self.faults.append(event)
+        self._log.exception(event, **facts)
+
+
 class World:
     """One fleet; every method is one step of one loop."""
 
     def __init__(self, store: Store, clock: VirtualClock, config: Config) -> None:
         self.store, self.clock, self.config = store, clock, config
         self.github = SandboxGitHub(clock, Random(5), base_url="http://github.test")
+        self.log = _Log()
         self.counted: list[tuple[str, dict[str, str]]] = []
         self._transport = Transport(
             "http://github.test",
@@ -53,7 +75,7 @@ class World:
             store=store,
             github=GitHub(self._transport),
             clock=clock,
-            log=logger("test"),
+            log=self.log,
             fleet_id="f",
             count=lambda name, /, **labels: self.counted.append((name, labels)),
             lease=self._leadership.lease,
@@ -97,6 +119,7 @@ class World:
         """Performs what is due now, to its end."""
         await self._outbox.run_once()
         await self._outbox.stop(30)
+        assert self.log.faults == [], "an act broke"
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.advance(seconds)

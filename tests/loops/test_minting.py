@@ -61,17 +61,18 @@ def test_a_mint_failure_leaves_the_head_of_the_queue_and_backs_off_alone(play: A
         (job,) = await queued(world)
         await world.act()
         assert await world.claim_of(job) is None, "released"
-        paused = await world.store.read(pauses.pauses)
-        assert paused["acme"].until > world.clock.now()
+        (pause,) = await world.store.read(pauses.pauses)
+        assert (pause.repository, pause.pool) == ("acme/app", "linux"), "a 403 concerns one repository and pool"
+        assert pause.until > world.clock.now()
         await world.dispatch()
         assert await world.claim_of(job) is None, "not served again before the pause is over"
         await world.pass_time(11)
         await world.dispatch()
         assert await world.claim_of(job) is not None
         await world.act()
-        again = await world.store.read(pauses.pauses)
-        assert again["acme"].failures == 2
-        assert again["acme"].until - world.clock.now() > timedelta(seconds=9), "twice as long as the first"
+        (again,) = await world.store.read(pauses.pauses)
+        assert again.failures == 2
+        assert again.until - world.clock.now() > timedelta(seconds=9), "twice as long as the first"
 
     play(story, config)
 
@@ -90,7 +91,7 @@ def test_a_rate_limit_is_obeyed_until_its_own_end(play: Any) -> None:
         await world.dispatch()
         await world.act()
         assert (await world.the_claim(job)).state is ClaimState.MINTED
-        assert await world.store.read(pauses.pauses) == {}, "a success ends the back-off"
+        assert await world.store.read(pauses.pauses) == [], "a success ends the back-off"
 
     play(story)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import START, a_pool, at
+from tests.support.builders import a_pool, at
 
-from andon.rules.dispatch import FreeSlot, LearnRun, Place, Policy, Snapshot, WaitingJob, Withhold, decide
+from andon.rules.dispatch import FreeSlot, Place, Policy, Snapshot, WaitingJob, Withhold, decide
 
 
 def waiting(job_id: int, **changes: Any) -> WaitingJob:
@@ -18,7 +18,6 @@ def waiting(job_id: int, **changes: Any) -> WaitingJob:
         "run_id": job_id,
         "attempt": 1,
         "queued_at": at(job_id),
-        "run_known": True,
         "fork": False,
     }
     return WaitingJob(**{**defaults, **changes})
@@ -34,7 +33,6 @@ def snapshot(jobs: tuple[WaitingJob, ...], free: tuple[FreeSlot, ...], **changes
         "free": free,
         "live_claims": {},
         "host_load": {},
-        "paused_until": {},
     }
     return Snapshot(**{**defaults, **changes})
 
@@ -47,12 +45,12 @@ def placed(decisions: tuple[Any, ...]) -> list[int]:
 
 
 def test_oldest_first() -> None:
-    assert placed(decide(snapshot((waiting(2), waiting(1), waiting(3)), slots(2)), POLICY, START)) == [1, 2]
+    assert placed(decide(snapshot((waiting(2), waiting(1), waiting(3)), slots(2)), POLICY)) == [1, 2]
 
 
 def test_the_emptiest_host_is_taken_first() -> None:
     free = (*slots(2, "host-a"), *slots(2, "host-b"))
-    decisions = decide(snapshot((waiting(1), waiting(2)), free, host_load={"host-a": 1}), POLICY, START)
+    decisions = decide(snapshot((waiting(1), waiting(2)), free, host_load={"host-a": 1}), POLICY)
     hosts = [each.slot.host for each in decisions if isinstance(each, Place)]
     assert hosts == ["host-b", "host-a"]
 
@@ -60,30 +58,22 @@ def test_the_emptiest_host_is_taken_first() -> None:
 def test_a_capped_owner_is_told_and_holds_up_nobody() -> None:
     jobs = (waiting(1), waiting(2), waiting(3, owner="other", repository="other/app"))
     policy = Policy(pools=POLICY.pools, max_slots={"acme": 1})
-    decisions = decide(snapshot(jobs, slots(3)), policy, START)
+    decisions = decide(snapshot(jobs, slots(3)), policy)
     assert placed(decisions) == [1, 3]
     assert [(each.job.id, each.cause) for each in decisions if isinstance(each, Withhold)] == [(2, "capped")]
 
 
-def test_a_paused_owner_is_left_alone() -> None:
-    jobs = (waiting(1), waiting(2, owner="other"))
-    decisions = decide(snapshot(jobs, slots(2), paused_until={"acme": at(60)}), POLICY, at(1))
-    assert placed(decisions) == [2]
-
-
-def test_forks_and_unknown_runs_stay_out_of_a_pool_that_does_not_trust_them() -> None:
+def test_forks_stay_out_of_a_pool_that_does_not_trust_them() -> None:
     policy = Policy(pools={"linux": a_pool(trust="no-forks")}, max_slots={})
-    jobs = (waiting(1, fork=True), waiting(2, run_known=False), waiting(3))
-    decisions = decide(snapshot(jobs, slots(3)), policy, START)
-    assert placed(decisions) == [3]
-    assert [each.job.id for each in decisions if isinstance(each, LearnRun)] == [2]
+    decisions = decide(snapshot((waiting(1, fork=True), waiting(2)), slots(3)), policy)
+    assert placed(decisions) == [2]
     assert [each.cause for each in decisions if isinstance(each, Withhold)] == ["reserved"]
 
 
 def test_a_listed_pool_serves_listed_repositories_only() -> None:
-    policy = Policy(pools={"linux": a_pool(trust="listed", repositories=("acme/app",))}, max_slots={})
+    policy = Policy(pools={"linux": a_pool(trust="listed", repositories=("Acme/App",))}, max_slots={})
     jobs = (waiting(1), waiting(2, repository="acme/other"))
-    assert placed(decide(snapshot(jobs, slots(2)), policy, START)) == [1]
+    assert placed(decide(snapshot(jobs, slots(2)), policy)) == [1]
 
 
 @given(
@@ -98,7 +88,7 @@ def test_whatever_the_snapshot_caps_hold_and_slots_are_used_once(
     work = tuple(waiting(number, owner=owner, pool=pool) for number, (owner, pool) in enumerate(jobs))
     policy = Policy(pools={"linux": a_pool(), "mac": a_pool(name="mac")}, max_slots=caps)
     offered = (*slots(free), *slots(2, "host-m", "mac"))
-    decisions = decide(snapshot(work, offered, live_claims=used), policy, START)
+    decisions = decide(snapshot(work, offered, live_claims=used), policy)
     places = [each for each in decisions if isinstance(each, Place)]
     assert len({(each.slot.host, each.slot.slot) for each in places}) == len(places)
     assert len({each.job.id for each in places}) == len(places)

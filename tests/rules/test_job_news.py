@@ -74,6 +74,18 @@ def test_queued_against_waiting_without_times_is_asked_at_the_api() -> None:
     assert merged.job.status is JobStatus.QUEUED
 
 
+def test_an_answer_of_the_api_is_decisive_where_nothing_else_tells() -> None:
+    job = fold([job_news(status="waiting", order_at=None)])
+    merged = merge(job, job_news(status="queued", source="api:sweep"), owner="acme", pool=None, now=START)
+    assert (merged.job.status, merged.ask) == (JobStatus.QUEUED, False)
+
+
+def test_the_jobs_own_conclusion_wins_over_its_runs_in_either_order() -> None:
+    by_run = job_news(status="completed", conclusion="cancelled", completed_at=None, source="api:run_is_over")
+    own = job_news(status="completed", conclusion="success")
+    assert fold([by_run, own]).conclusion == fold([own, by_run]).conclusion == "success"
+
+
 def test_the_later_time_decides_between_queued_and_waiting() -> None:
     later = fold([job_news(status="waiting", order_at=at(2)), job_news(status="queued", order_at=at(1))])
     assert later.status is JobStatus.WAITING

@@ -48,7 +48,7 @@ def situation(**changes: Any) -> Situation:
         "claim_since": None,
         "claim_reason": None,
         "slots": 4,
-        "slots_quarantined": 0,
+        "slots_closed": {},
         "slots_open": 4,
         "slots_free": 0,
         "hosts_silent": (),
@@ -70,8 +70,8 @@ def situation(**changes: Any) -> Situation:
         ("github", {"claim_state": ClaimState.REGISTERED, "claim_since": at(30)}),
         ("stranded", {"claim_state": ClaimState.ORPHANED, "claim_since": at(99)}),
         ("unserved_label", {"pool": None}),
-        ("quarantined", {"slots_quarantined": 4, "slots_open": 0}),
-        ("no_runner", {"slots_open": 0, "hosts_silent": ("host-a",)}),
+        ("quarantined", {"slots_closed": {"quarantined": 4}, "slots_open": 0}),
+        ("no_runner", {"slots_open": 0, "slots_closed": {"silent": 4}, "hosts_silent": ("host-a",)}),
         ("no_runner", {"slots": 0, "slots_open": 0}),
         ("capped", {"max_slots": 2, "owner_used": 2}),
         ("reserved", {"trusted": False, "fork": True}),
@@ -119,3 +119,9 @@ def test_there_is_always_exactly_one_answer_and_it_can_be_sent(each: Situation) 
     assert answer.cause in SPOKEN
     assert (answer.cause == "not_waiting") == (each.status in (JobStatus.IN_PROGRESS, JobStatus.COMPLETED))
     assert msgspec.json.decode(msgspec.json.encode(answer))["text"]
+
+
+def test_no_runner_says_what_keeps_the_slots() -> None:
+    closed = {"silent": 3, "cordoned": 1}
+    answer = why(situation(slots_open=0, slots_closed=closed, hosts_silent=("host-b",)))
+    assert answer.text == "None of the 4 slots of pool linux can be claimed: 3 silent (host-b), 1 cordoned."

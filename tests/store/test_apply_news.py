@@ -121,8 +121,8 @@ def test_an_old_generation_changes_zero_rows(store: Store) -> None:
 
 
 def test_a_rerun_is_an_attempt_of_its_own(store: Store) -> None:
-    write(store, lambda tx: apply_run_news(tx, run_news(status="completed", conclusion="failure")))
-    write(store, lambda tx: apply_run_news(tx, run_news(attempt=2, status="queued")))
+    write(store, lambda tx: apply_run_news(tx, run_news(status="completed", conclusion="failure"), CONFIG))
+    write(store, lambda tx: apply_run_news(tx, run_news(attempt=2, status="queued"), CONFIG))
     first = read(store, lambda connection: jobs.get_run(connection, 10, 1))
     second = read(store, lambda connection: jobs.get_run(connection, 10, 2))
     assert first is not None and (first.status, first.conclusion) == ("completed", "failure")
@@ -130,8 +130,8 @@ def test_a_rerun_is_an_attempt_of_its_own(store: Store) -> None:
 
 
 def test_late_news_of_a_run_never_reopens_it(store: Store) -> None:
-    write(store, lambda tx: apply_run_news(tx, run_news(status="completed", conclusion="success")))
-    write(store, lambda tx: apply_run_news(tx, run_news(status="in_progress")))
+    write(store, lambda tx: apply_run_news(tx, run_news(status="completed", conclusion="success"), CONFIG))
+    write(store, lambda tx: apply_run_news(tx, run_news(status="in_progress"), CONFIG))
     run = read(store, lambda connection: jobs.get_run(connection, 10, 1))
     assert run is not None and (run.status, run.conclusion) == ("completed", "success")
 

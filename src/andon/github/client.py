@@ -49,7 +49,7 @@ def _decode(got: Got | Failed, kind: type[T]) -> T | Failed:
         return got
     try:
         return msgspec.json.decode(got.body, type=kind)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         return Failed(kind=FailureClass.MALFORMED, status=None, message=f"an answer out of contract: {error}")
 
 

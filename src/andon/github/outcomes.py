@@ -121,6 +121,6 @@ def _message(body: bytes) -> str | None:
     try:
         parsed: Any = msgspec.json.decode(body)
         message = parsed["message"]
-    except (msgspec.MsgspecError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     return str(message)[:300]

@@ -38,7 +38,7 @@ def guid_time(guid: str) -> datetime | None:
 
 
 def action_of(body: bytes) -> str | None:
-    """The `action` of a body. Raises msgspec.DecodeError when the body is not JSON."""
+    """The `action` of a body. Raises ValueError (msgspec's is one too) when the body is not JSON."""
     parsed: Any = msgspec.json.decode(body)
     action: object = parsed.get("action") if isinstance(parsed, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return action if isinstance(action, str) else None
@@ -51,8 +51,15 @@ def parse_delivery(event: str, guid: str, body: bytes) -> JobNews | RunNews | Ig
             return _from_job_event(_job_event.decode(body), guid)
         if event == "workflow_run":
             parsed = _run_event.decode(body)
-            return run_news(parsed.workflow_run, parsed.repository.full_name, f"webhook:{guid}", parsed.action)
-    except msgspec.MsgspecError as error:
+            return run_news(
+                parsed.workflow_run,
+                parsed.repository.full_name,
+                f"webhook:{guid}",
+                action=parsed.action,
+                home=parsed.repository.id,
+            )
+    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+        # OverflowError: a time at the edge of the calendar, with a zone that leads over it.
         return Ignored(reason="not_understood", detail=str(error))
     if event == "ping":
         return Ignored(reason="ping", detail="GitHub tried the hook")
@@ -110,11 +117,13 @@ def _job_news(
     )
 
 
-def run_news(run: RunObject, repository: str, source: str, action: str | None = None) -> RunNews:
-    """What GitHub says of one attempt of a run."""
+def run_news(
+    run: RunObject, repository: str, source: str, *, action: str | None = None, home: int | None = None
+) -> RunNews:
+    """What GitHub says of one attempt of a run; `home` is the repository's id where the run lacks it."""
     # A `completed` delivery with status "queued" is on record; the action is right.
     status = "completed" if action == "completed" else run.status or "queued"
-    home = run.repository.id if run.repository else None
+    home = run.repository.id if run.repository else home
     head = run.head_repository.id if run.head_repository else None
     return RunNews(
         id=run.id,
@@ -126,7 +135,8 @@ def run_news(run: RunObject, repository: str, source: str, action: str | None = 
         sha=run.head_sha,
         status=status,
         conclusion=run.conclusion,
-        # A head repository that was deleted since (null) can only have been a fork.
-        fork=head is None or (home is not None and head != home),
+        # A head repository that was deleted since (null) can only have been a fork; what cannot be
+        # told is not trusted either.
+        fork=head is None or head != home,
         source=source,
     )

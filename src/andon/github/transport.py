@@ -47,6 +47,8 @@ class Transport:
         self._credentials = credentials
         self._clock = clock
         self._count = count
+        self._not_before: dict[str, Failed] = {}
+        """By owner, the limit that GitHub named last: nothing is sent before its end (R8)."""
         self._client = httpx2.AsyncClient(
             base_url=api_url,
             timeout=TIMEOUT_S,
@@ -70,6 +72,11 @@ class Transport:
         follow: bool = False,
     ) -> Got | Failed:
         """Sends one request; `endpoint` is its name in metrics (a path template, no ids)."""
+        limit = self._not_before.get(owner)
+        if limit is not None and limit.until is not None:
+            if self._clock.now() < limit.until:
+                return limit
+            del self._not_before[owner]
         token = await self._credentials.token_for(owner)
         headers = {"authorization": f"Bearer {token}"}
         if body is not None:
@@ -84,7 +91,10 @@ class Transport:
                 kind=FailureClass.RETRY_LATER, status=None, message=f"no answer ({type(error).__name__}: {error})"
             )
         self._count(endpoint, str(answer.status_code))
-        return classify(answer.status_code, dict(answer.headers), answer.content, self._clock.now())
+        outcome = classify(answer.status_code, dict(answer.headers), answer.content, self._clock.now())
+        if isinstance(outcome, Failed) and outcome.kind is FailureClass.RATE_LIMITED:
+            self._not_before[owner] = outcome
+        return outcome
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -30,8 +30,8 @@ class ApplyDeliveries:
         return 0.0 if len(waiting) == BATCH else None
 
     async def _apply(self, delivery: Delivery) -> None:
-        news = parse_delivery(delivery.event, delivery.guid, delivery.body)
         try:
+            news = parse_delivery(delivery.event, delivery.guid, delivery.body)
             outcome = await self._fleet.store.write(lambda tx: self._write(tx, delivery, news))
         except Exception as error:
             # The reason text lets the ledger tell "we failed" from "not ours" (R6).
@@ -64,6 +64,6 @@ class ApplyDeliveries:
                 )
             )
             return "ignored", news.reason
-        apply_run_news(tx, news)
+        apply_run_news(tx, news, self._fleet.config)
         deliveries.finish(tx, delivery, state="applied", reason="changed")
         return "applied", "changed"

@@ -3,18 +3,25 @@
 Nothing is given up here that GitHub knows of: in doubt means that GitHub is asked (promise 1).
 """
 
+from datetime import timedelta
+
 from andon.loops.fleet import Fleet
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
+from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
-from andon.store import claims, outbox
+from andon.rules.limits import AFTER_THE_JOB
+from andon.store import claims, hosts, jobs, outbox, pauses
 from andon.store.claims import Change, advance
+from andon.store.columns import to_micros
 from andon.store.doubt import ask, doubt
 from andon.store.transaction import Tx
 
 BATCH = 100
 """Most overdue claims of one pass: the rail of this loop."""
 ACTOR = "loop:claims"
+ASK_AGAIN = timedelta(hours=1)
+"""How long until GitHub is asked again about a job that is past its limit."""
 
 
 class ClaimDeadlines:
@@ -42,7 +49,9 @@ class ClaimDeadlines:
         if claim is None or claim.deadline is None or claim.deadline > tx.now:
             return
         if claim.state is ClaimState.RESERVED:
-            give_back(tx, claim, reason="GitHub gave no JIT config within 30 s")
+            reason = "GitHub gave no JIT config within 30 s"
+            pauses.pause(tx, claim.owner, reason=reason)
+            give_back(tx, claim, reason=reason)
         elif claim.state in (ClaimState.MINTED, ClaimState.LAUNCHED, ClaimState.REGISTERED):
             doubt(tx, claim, actor=ACTOR, reason=f"{claim.state.value} for too long: {_limit_text(claim)}")
         elif claim.state is ClaimState.ORPHANED:
@@ -50,11 +59,34 @@ class ClaimDeadlines:
             if not outbox.is_pending(tx.connection, "resolve_claim", claim.id):
                 ask(tx, claim)
         elif claim.state is ClaimState.BUSY:
-            self._ask_about_busy(tx, claim)
+            self._look_at_busy(tx, claim)
 
-    def _ask_about_busy(self, tx: Tx, claim: Claim) -> None:
-        """Past its limit a job is asked about and journalled; never ended by us (R28)."""
-        claims.set_facts(tx, claim, deadline=None)
+    def _look_at_busy(self, tx: Tx, claim: Claim) -> None:
+        """Past its limit a job is asked about and journalled; never ended by us (R28).
+
+        Once GitHub says that the job is over, a claim whose process nobody reports is settled: its
+        host was lost with the end unreported, and it must not hold its slot and cap for ever.
+        """
+        job = jobs.get_job(tx.connection, claim.job_id) if claim.job_id is not None else None
+        if job is not None and job.status is JobStatus.COMPLETED:
+            if not hosts.reports_claim(tx.connection, claim):
+                reason = "the job is over, and no host reports the runner's process any more"
+                advance(tx, claim, Change(event=ClaimEvent.ENDED, actor=ACTOR, reason=reason))
+                return
+            claims.set_facts(tx, claim, deadline=tx.now + AFTER_THE_JOB)
+            self._journal_overlong(tx, claim, "the job is over and its runner's process lives on; nothing is ended")
+            return
+        claims.set_facts(tx, claim, deadline=tx.now + ASK_AGAIN)
+        self._journal_overlong(tx, claim, "the job runs longer than its limit; GitHub is asked, nothing is ended")
+        if claim.job_id is not None:
+            tx.order(
+                "learn_job",
+                key=f"learn_job:{claim.job_id}:overlong:{to_micros(tx.now)}",
+                subject=str(claim.job_id),
+                payload={"repository": claim.repository, "job_id": claim.job_id},
+            )
+
+    def _journal_overlong(self, tx: Tx, claim: Claim, reason: str) -> None:
         tx.record(
             Entry(
                 actor=ACTOR,
@@ -64,18 +96,11 @@ class ClaimDeadlines:
                 generation=claim.generation,
                 from_state=claim.state.value,
                 to_state=claim.state.value,
-                reason="the job runs longer than its limit; GitHub is asked, nothing is ended",
+                reason=reason,
                 job_id=claim.job_id,
                 host=claim.host,
             )
         )
-        if claim.job_id is not None:
-            tx.order(
-                "learn_job",
-                key=f"learn_job:{claim.job_id}:overlong:{claim.id}",
-                subject=str(claim.job_id),
-                payload={"repository": claim.repository, "job_id": claim.job_id},
-            )
 
 
 def _limit_text(claim: Claim) -> str:

@@ -26,6 +26,8 @@ class Outbox:
         self._acts = acts
         self._wake = wake
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._held: dict[str, float] = {}
+        """Acts whose postponement could not be written: not before this monotonic time."""
 
     async def run_once(self) -> float | None:
         """Starts due acts up to the limit; gives the seconds until the next one is due."""
@@ -35,7 +37,9 @@ class Outbox:
         room = AT_ONCE - len(self._under_way)
         if room <= 0:
             return None
-        busy = frozenset(self._under_way)
+        monotonic = self._fleet.clock.monotonic()
+        self._held = {act_id: until for act_id, until in self._held.items() if until > monotonic}
+        busy = frozenset(self._under_way) | frozenset(self._held)
         acts = await self._fleet.store.read(lambda connection: outbox.due(connection, now, room, busy))
         for act in acts:
             task = asyncio.create_task(self._perform(act), name=f"act {act.kind}")
@@ -70,6 +74,11 @@ class Outbox:
             await self.postpone(act, f"{type(error).__name__}: {error}")
 
     async def postpone(self, act: Act, reason: str) -> None:
-        """Tries again later, with a growing pause."""
-        until = self._fleet.clock.now() + backoff(act.attempts)
-        await self._fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason[:500]))
+        """Tries again later, with a growing pause; held back in memory when even that cannot be written."""
+        pause = backoff(act.attempts)
+        until = self._fleet.clock.now() + pause
+        try:
+            await self._fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason[:500]))
+        except Exception:
+            self._held[act.id] = self._fleet.clock.monotonic() + max(5.0, pause.total_seconds())
+            self._fleet.log.exception("act.not_postponed", act=act.id, act_kind=act.kind)

@@ -16,11 +16,13 @@ from andon.loops.fleet import Fleet
 from andon.model.job_states import JobStatus
 from andon.model.news import Ignored
 from andon.store import jobs
-from andon.store.apply_news import apply_job_news
+from andon.store.apply_news import apply_job_news, close_jobs_of_lost_run
 from andon.store.transaction import Tx
 
 OPEN = ("queued", "in_progress", "waiting", "pending", "requested")
 """Statuses of runs that are not over."""
+GONE_PASSES = 3
+"""Passes in a row that have to say 404 of a run before its jobs are closed: once is no evidence."""
 
 
 class Sweep:
@@ -28,6 +30,8 @@ class Sweep:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
+        self._gone: dict[tuple[str, int, int], int] = {}
+        """How many passes in a row GitHub said 404 of a run."""
 
     async def run_once(self) -> float | None:
         """Sweeps all repositories; one that fails is tried again at the next pass."""
@@ -38,7 +42,12 @@ class Sweep:
         for repository, run_id, attempt in unfinished:
             known.setdefault(repository, set()).add((run_id, attempt))
         for repository, runs in known.items():
-            failure = await self._sweep_repository(repository, runs)
+            try:
+                failure = await self._sweep_repository(repository, runs)
+            except Exception as error:
+                # One repository's trouble must not hide the others' news.
+                self._fleet.log.exception("sweep.broke", repository=repository)
+                failure = Failed(kind=FailureClass.BUG, status=None, message=f"{type(error).__name__}: {error}")
             if failure is not None:
                 self._fleet.log.warning(
                     "sweep.failed", repository=repository, failure=failure.kind.value, message=failure.message
@@ -63,9 +72,26 @@ class Sweep:
             )
         for run_id, attempt in believed - found.keys():
             failure = await self._ask_about_run(repository, run_id, attempt)
-            if failure is not None and failure.kind is not FailureClass.GONE:
+            if failure is not None and failure.kind is FailureClass.GONE:
+                await self._count_gone(repository, run_id, attempt)
+            elif failure is not None:
                 return failure
+            else:
+                self._gone.pop((repository, run_id, attempt), None)
         return None
+
+    async def _count_gone(self, repository: str, run_id: int, attempt: int) -> None:
+        """A run that GitHub does not know any more, while its repository answers: after several
+        passes its open jobs are closed, or they would be demand for ever (T28)."""
+        seen = self._gone.get((repository, run_id, attempt), 0) + 1
+        self._gone[repository, run_id, attempt] = seen
+        if seen < GONE_PASSES:
+            return
+        closed = await self._fleet.store.write(
+            lambda tx: close_jobs_of_lost_run(tx, run_id, attempt, self._fleet.config)
+        )
+        self._gone.pop((repository, run_id, attempt), None)
+        self._fleet.log.warning("run.gone", repository=repository, run=run_id, attempt=attempt, jobs_closed=closed)
 
     async def _ask_about_run(self, repository: str, run_id: int, attempt: int) -> Failed | None:
         """A run that we believe unfinished and that is not listed as open: over, most likely."""
@@ -92,7 +118,8 @@ class Sweep:
                 JobStatus.WAITING,
                 JobStatus.PENDING,
             ):
+                # Without a time of its own: the job's own word, should it ever come, still wins.
                 closed = msgspec.structs.replace(
-                    news, status=JobStatus.COMPLETED, conclusion=run.conclusion, completed_at=run.updated_at
+                    news, status=JobStatus.COMPLETED, conclusion=run.conclusion, completed_at=None
                 )
                 apply_job_news(tx, closed, self._fleet.config)

@@ -145,6 +145,7 @@ class PoolView(msgspec.Struct, frozen=True, kw_only=True):
     trust: str
     slots: int
     idle: int
+    starting: int
     running: int
     waiting: int
     oldest_queued_at: datetime | None

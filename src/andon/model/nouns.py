@@ -33,6 +33,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None
     runner_id: int | None
     runner_name: str | None
+    fork: bool | None = None
+    """Whether its run's head comes from another repository; None until the run is known."""
     order_at: datetime | None
     """GitHub's time of what `status` says, where known: decides between queued and waiting."""
     observed_at: datetime

@@ -57,8 +57,6 @@ class DoubtAct(StrEnum):
     """The runner may go on waiting for its job."""
     REMOVE = "remove"
     """Delete the registration; only when GitHub agrees (not busy) is the claim given up."""
-    GIVE_UP = "give_up"
-    """Nothing is registered any more: release, and stop what may be left of the process."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +91,8 @@ EVIDENCE: tuple[Row, ...] = (
     _row({_J.DONE_HERE}, None, {_P.GONE}, _A.SETTLE, "the job completed on this runner, whose process is gone"),
     _row({_J.DONE_HERE, _J.HERE}, None, None, _A.BIND, "GitHub has the job on this runner"),
     _row(None, {_R.BUSY}, None, _A.WAIT, "GitHub says the runner is busy: it may serve another job"),
-    _row(None, {_R.ABSENT}, None, _A.GIVE_UP, "GitHub does not list the runner any more"),
+    # New runners may come late into the list, so absence is no evidence: the deletion by id answers.
+    _row(None, {_R.ABSENT}, None, _A.REMOVE, "GitHub does not list the runner"),
     _row(None, {_R.IDLE, _R.OFFLINE}, {_P.GONE}, _A.REMOVE, "the process is gone and the runner serves nothing"),
     _row({_J.QUEUED}, {_R.IDLE}, None, _A.KEEP, "job queued, runner online: GitHub has yet to assign it"),
     _row(None, {_R.IDLE}, None, _A.REMOVE, "the demand is gone and the runner is idle"),

@@ -25,8 +25,6 @@ class WaitingJob(msgspec.Struct, frozen=True, kw_only=True):
     run_id: int
     attempt: int
     queued_at: datetime
-    run_known: bool
-    """Whether the run's event and fork status are known."""
     fork: bool
 
 
@@ -48,8 +46,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Live claims by owner."""
     host_load: Mapping[str, int]
     """Live claims by host, to spread the starts."""
-    paused_until: Mapping[str, datetime]
-    """Owners whose runners cannot be minted for now (R20)."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +74,7 @@ class Withhold(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, object]
 
 
-class LearnRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask GitHub for the job's run first: its pool wants to know event and fork status."""
-
-    job: WaitingJob
-
-
-Decision = Place | Withhold | LearnRun
+Decision = Place | Withhold
 
 
 def trusts(pool: Pool, job: WaitingJob) -> bool:
@@ -93,10 +83,11 @@ def trusts(pool: Pool, job: WaitingJob) -> bool:
         return True
     if job.fork:
         return False
-    return pool.trust == "no-forks" or job.repository in pool.repositories
+    listed = {name.lower() for name in pool.repositories}
+    return pool.trust == "no-forks" or job.repository.lower() in listed
 
 
-def decide(snapshot: Snapshot, policy: Policy, now: datetime) -> tuple[Decision, ...]:
+def decide(snapshot: Snapshot, policy: Policy) -> tuple[Decision, ...]:
     """Places as many jobs as fit, and says why the others of the snapshot have to wait."""
     decisions: list[Decision] = []
     queues: dict[str, dict[str, list[WaitingJob]]] = defaultdict(lambda: defaultdict(list))
@@ -105,10 +96,6 @@ def decide(snapshot: Snapshot, policy: Policy, now: datetime) -> tuple[Decision,
         pool = policy.pools.get(job.pool)
         if pool is None:
             decisions.append(Withhold(job=job, cause="unserved_label", facts={"pool": job.pool}))
-        elif (until := snapshot.paused_until.get(job.owner)) is not None and until > now:
-            decisions.append(Withhold(job=job, cause="rate_limited", facts={"until": until.isoformat()}))
-        elif pool.trust != "any" and not job.run_known:
-            decisions.append(LearnRun(job=job))
         elif not trusts(pool, job):
             decisions.append(Withhold(job=job, cause="reserved", facts={"trust": pool.trust, "fork": job.fork}))
         else:

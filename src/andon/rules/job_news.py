@@ -43,9 +43,13 @@ def merge(job: Job | None, news: JobNews, *, owner: str, pool: str | None, now: 
             order_at=news.order_at or job.order_at,
         )
     else:
+        own_word = job.status is JobStatus.COMPLETED and job.completed_at is None and news.completed_at is not None
         later = standing == "same" and (job.order_at is None or (news.order_at or job.order_at) > job.order_at)
         after = msgspec.structs.replace(
             job,
+            # Closed with its run's conclusion (R7), until the job's own word comes.
+            conclusion=news.conclusion if own_word else job.conclusion,
+            completed_at=news.completed_at if own_word else job.completed_at,
             started_at=job.started_at or _started(news),
             runner_id=job.runner_id or news.runner_id,
             runner_name=job.runner_name or news.runner_name,
@@ -67,9 +71,10 @@ def _compare(job: Job, news: JobNews) -> Literal["newer", "same", "older", "uncl
         return "newer" if heard > have else "older"
     if job.status is news.status:
         return "same"
-    # Queued against waiting or pending: only GitHub's own time can tell.
+    # Queued against waiting or pending: only GitHub's own time can tell, or GitHub itself when asked.
+    asked = news.source.startswith("api:")
     if job.order_at is None or news.order_at is None or job.order_at == news.order_at:
-        return "unclear"
+        return "newer" if asked else "unclear"
     return "newer" if news.order_at > job.order_at else "older"
 
 

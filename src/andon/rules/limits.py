@@ -8,6 +8,10 @@ from andon.model.job_states import JOBS, JobStatus
 GITHUB_JOB_LIMIT = JOBS.limit(JobStatus.IN_PROGRESS)
 
 
+AFTER_THE_JOB = timedelta(minutes=15)
+"""How long a runner's process may outlive its completed job before its claim is looked at (R29)."""
+
+
 def job_limit(config: Config, repository: str) -> timedelta:
     """The longest that a job of this repository may run: `max_job_minutes`, else GitHub's 5 days."""
     for owner in config.owner:

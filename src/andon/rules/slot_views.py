@@ -29,3 +29,15 @@ def slot_state(slot: Slot, host: Host, claim: Claim | None) -> str:
     if Intent.DRAINING in (slot.intent, host.intent):
         return "draining"
     return "idle"
+
+
+def closed_by(slot: Slot, host: Host | None) -> str | None:
+    """What keeps a slot from being claimed at all; None: it is open, whether it is taken or not."""
+    if host is None or host.observed is not HostObserved.REPORTING:
+        return "silent"
+    if slot.state == SlotState.UNAVAILABLE.value:
+        return "unavailable"
+    for intent in (Intent.QUARANTINED, Intent.DRAINING, Intent.CORDONED):
+        if intent in (slot.intent, host.intent):
+            return intent.value
+    return None

@@ -3,7 +3,7 @@
 The order is the one of interfaces.md section 6 and stands once, here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,7 +37,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     claim_reason: str | None
     slots: int
     """Slots of the pool, wherever they are."""
-    slots_quarantined: int
+    slots_closed: Mapping[str, int]
+    """Slots that cannot be claimed at all, by what keeps them (`rules.slot_views.closed_by`)."""
     slots_open: int
     """Slots of the pool that may be claimed: open, on an open host that reports."""
     slots_free: int
@@ -77,8 +78,13 @@ def _pool_name(s: Situation) -> str:
     return s.pool.name if s.pool else "none"
 
 
-def _silent(s: Situation) -> str:
-    return f" (silent: {', '.join(s.hosts_silent)})" if s.hosts_silent else ""
+def _closed(s: Situation) -> str:
+    """What keeps the slots, the most frequent first: `3 silent (host-b), 1 cordoned`."""
+    parts: list[str] = []
+    for cause, count in sorted(s.slots_closed.items(), key=lambda each: (-each[1], each[0])):
+        where = f" ({', '.join(s.hosts_silent)})" if cause == "silent" else ""
+        parts.append(f"{count} {cause}{where}")
+    return ", ".join(parts)
 
 
 def _starting_text(s: Situation) -> str:
@@ -125,7 +131,7 @@ CAUSES: tuple[_Cause, ...] = (
     ),
     _Cause(
         name="quarantined",
-        holds=lambda s: _unclaimed(s) and s.slots > 0 and s.slots_quarantined == s.slots,
+        holds=lambda s: _unclaimed(s) and s.slots > 0 and s.slots_closed.get("quarantined", 0) == s.slots,
         text=lambda s: f"All {s.slots} slots of pool {_pool_name(s)} are quarantined.",
         until="a probe passes, or somebody releases a host",
         facts=lambda s: {"slots": s.slots},
@@ -136,10 +142,10 @@ CAUSES: tuple[_Cause, ...] = (
         text=lambda s: (
             f"Pool {_pool_name(s)} has no slot on any host."
             if s.slots == 0
-            else f"None of the {s.slots} slots of pool {_pool_name(s)} can be claimed{_silent(s)}."
+            else f"None of the {s.slots} slots of pool {_pool_name(s)} can be claimed: {_closed(s)}."
         ),
         until="a host of the pool reports and is open",
-        facts=lambda s: {"slots": s.slots, "hosts_silent": list(s.hosts_silent)},
+        facts=lambda s: {"slots": s.slots, "closed": dict(s.slots_closed), "hosts_silent": list(s.hosts_silent)},
     ),
     _Cause(
         name="capped",
@@ -179,7 +185,7 @@ CAUSES: tuple[_Cause, ...] = (
     ),
     _Cause(
         name="starting",
-        holds=lambda s: _queued(s) and (s.claim_state is not None or s.slots_free > 0),
+        holds=lambda s: _queued(s) and (s.claim_state is not None or (s.position or 1) <= s.slots_free),
         text=_starting_text,
         until="the runner takes the job",
         facts=lambda s: {"claim": s.claim_state.value if s.claim_state else None},
@@ -187,7 +193,11 @@ CAUSES: tuple[_Cause, ...] = (
     _Cause(
         name="busy",
         holds=_queued,
-        text=lambda s: f"All {s.slots_open} open slots of pool {_pool_name(s)} are taken.",
+        text=lambda s: (
+            f"The free slots of pool {_pool_name(s)} go to older jobs."
+            if s.slots_free
+            else f"All {s.slots_open} open slots of pool {_pool_name(s)} are taken."
+        ),
         until="a job of the pool ends",
         facts=lambda s: {"slots": s.slots_open},
     ),

@@ -15,10 +15,12 @@ from andon.model.journal import Entry
 from andon.model.news import Ignored, JobNews, RunNews
 from andon.model.nouns import Claim, Job
 from andon.rules.job_news import merge
-from andon.rules.limits import job_limit
+from andon.rules.limits import AFTER_THE_JOB, job_limit
+from andon.rules.names import canonical_repository
 from andon.rules.pools import is_ours, pool_for
 from andon.store import claims, jobs
 from andon.store.claims import Change, advance
+from andon.store.columns import to_micros
 from andon.store.doubt import doubt
 from andon.store.transaction import Tx
 
@@ -30,12 +32,14 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool
 
 
-def apply_run_news(tx: Tx, news: RunNews) -> None:
+def apply_run_news(tx: Tx, news: RunNews, config: Config) -> None:
     """Keeps the run; jobs that waited for its event and origin can be placed now."""
+    news = msgspec.structs.replace(news, repository=canonical_repository(config, news.repository))
     before = jobs.save_run(tx, news)
     if before is None:
         tx.nudges.add("dispatch")
-    if before is not None and before.status == news.status:
+    if before is not None and before.status in (news.status, "completed"):
+        # Late news of a run that is over changes nothing.
         return
     tx.record(
         Entry(
@@ -53,6 +57,7 @@ def apply_run_news(tx: Tx, news: RunNews) -> None:
 
 def apply_job_news(tx: Tx, news: JobNews, config: Config) -> Applied | Ignored:
     """Merges the news into the job and lets its claims follow; Ignored when the job is not ours."""
+    news = msgspec.structs.replace(news, repository=canonical_repository(config, news.repository))
     before = jobs.get_job(tx.connection, news.id)
     if before is None and not is_ours(news.labels, config.pool):
         return Ignored(reason="not_our_label", detail=", ".join(news.labels))
@@ -60,6 +65,8 @@ def apply_job_news(tx: Tx, news: JobNews, config: Config) -> Applied | Ignored:
         before, news, owner=news.repository.partition("/")[0], pool=pool_for(news.labels, config.pool), now=tx.now
     )
     job = merged.job
+    if job.fork is None and (run := jobs.get_run(tx.connection, job.run_id, job.attempt)) is not None:
+        job = msgspec.structs.replace(job, fork=run.fork)
     jobs.save_job(tx, before, job)
     if merged.was is not job.status:
         _journal_status(tx, merged.was, job, news)
@@ -68,16 +75,52 @@ def apply_job_news(tx: Tx, news: JobNews, config: Config) -> Applied | Ignored:
     if merged.ask:
         tx.order(
             "learn_job",
-            key=f"learn_job:{job.id}:{news.source}",
+            key=f"learn_job:{job.id}:{to_micros(tx.now)}",
             subject=str(job.id),
             payload={"repository": job.repository, "job_id": job.id},
         )
     if job.status in (JobStatus.IN_PROGRESS, JobStatus.COMPLETED):
         _bind(tx, job, news, config)
+        if job.status is JobStatus.COMPLETED and merged.was is not JobStatus.COMPLETED:
+            _expect_the_end(tx, job)
         _free_other_demand(tx, job, news)
     elif job.status is not JobStatus.QUEUED:
         _free_other_demand(tx, job, news)
     return Applied(job=job, changed=before is None or merged.was is not job.status)
+
+
+def close_jobs_of_lost_run(tx: Tx, run_id: int, attempt: int, config: Config) -> int:
+    """Closes the open jobs of a run that GitHub does not know any more, as cancelled; counts them.
+
+    It goes the way of any news, so claims that stand for them follow. A job's own word, should it
+    ever come, still wins: this news has no time of completion.
+    """
+    closed = 0
+    for job in jobs.jobs_of_run(tx.connection, run_id, attempt):
+        if job.status is not JobStatus.COMPLETED:
+            news = JobNews(
+                id=job.id,
+                repository=job.repository,
+                run_id=run_id,
+                attempt=attempt,
+                name=job.name,
+                workflow=job.workflow,
+                branch=job.branch,
+                sha=job.sha,
+                labels=job.labels,
+                status=JobStatus.COMPLETED,
+                conclusion="cancelled",
+                created_at=job.created_at,
+                started_at=None,
+                completed_at=None,
+                runner_id=None,
+                runner_name=None,
+                order_at=None,
+                source="api:run_is_gone",
+            )
+            apply_job_news(tx, news, config)
+            closed += 1
+    return closed
 
 
 def _journal_status(tx: Tx, was: JobStatus | None, job: Job, news: JobNews) -> None:
@@ -131,6 +174,14 @@ def _bind(tx: Tx, job: Job, news: JobNews, config: Config) -> None:
             values={"runner_id": job.runner_id} if job.runner_id else {},
         ),
     )
+
+
+def _expect_the_end(tx: Tx, job: Job) -> None:
+    """The job is over: its runner's process has to end soon, or the claim is looked at (R29)."""
+    claim = claims.live_claim_of_job(tx.connection, job.id)
+    if claim is not None and claim.state is ClaimState.BUSY:
+        claims.set_facts(tx, claim, deadline=tx.now + AFTER_THE_JOB)
+        tx.nudges.add("claims")
 
 
 def _free_other_demand(tx: Tx, job: Job, news: JobNews) -> None:

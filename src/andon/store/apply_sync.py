@@ -146,11 +146,15 @@ def wishes(
         )
     held = {slot.claim: slot for slot in slots if slot.claim}
     known = claims.get_claims(connection, list(held))
+    # While GitHub says in_progress nothing is ended, whatever our own tables say (R28).
+    serving = jobs.runners_in_progress(connection, [claim.runner_name for claim in known.values()])
     stops = tuple(
         StopOrder(claim=claim.id, generation=held[claim.id].generation or claim.generation)
         for claim in known.values()
         # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
-        if claim.state is ClaimState.RELEASED and held[claim.id].state != SlotState.IDLE.value
+        if claim.state is ClaimState.RELEASED
+        and held[claim.id].state != SlotState.IDLE.value
+        and claim.runner_name not in serving
     )
     return SyncAnswer(
         ack=ack,

@@ -13,7 +13,7 @@ from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.store.bulk import insert_new
 from andon.store.rows import to_columns, to_struct
-from andon.store.schema import LIVE_CLAIM, claims, jit_configs
+from andon.store.schema import LIVE_CLAIM, claims, jit_configs, jobs
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
 
@@ -183,6 +183,13 @@ def swap_demand(tx: Tx, taker: Claim, other: Claim | None, job_id: int, *, evide
     """
     given_up = taker.job_id
     pairs = [(taker, job_id)] + ([(other, given_up)] if other is not None else [])
+    # Runners of an organisation take jobs of any repository of it.
+    homes: dict[int | None, str] = {
+        row.id: row.repository
+        for row in tx.connection.execute(
+            select(jobs.c.id, jobs.c.repository).where(jobs.c.id.in_([demand for _, demand in pairs]))
+        )
+    }
     for claim, _ in pairs:
         # Both let go first: the index on live jobs allows one claim a job at every moment.
         tx.connection.execute(update(claims).where(claims.c.id == claim.id).values(job_id=None))
@@ -190,7 +197,11 @@ def swap_demand(tx: Tx, taker: Claim, other: Claim | None, job_id: int, *, evide
         tx.connection.execute(
             update(claims)
             .where(claims.c.id == claim.id, claims.c.generation == claim.generation)
-            .values(job_id=demand, generation=claim.generation + 1)
+            .values(
+                job_id=demand,
+                repository=homes.get(demand, claim.repository),
+                generation=claim.generation + 1,
+            )
         )
         for story in {claim.job_id, demand} - {None}:
             tx.record(
@@ -209,7 +220,12 @@ def swap_demand(tx: Tx, taker: Claim, other: Claim | None, job_id: int, *, evide
                     host=claim.host,
                 )
             )
-    return msgspec.structs.replace(taker, job_id=job_id, generation=taker.generation + 1)
+    return msgspec.structs.replace(
+        taker,
+        job_id=job_id,
+        repository=homes.get(job_id, taker.repository),
+        generation=taker.generation + 1,
+    )
 
 
 def keep_jit_config(tx: Tx, claim_id: str, config: str) -> None:

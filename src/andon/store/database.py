@@ -61,7 +61,15 @@ def sqlite_engine(path: Path, *, readers: int = 4) -> Engine:
     Python's own driver would begin transactions by itself and too late, and forget savepoints; so
     its automatic is switched off and SQLAlchemy's begin event begins them.
     """
-    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=readers, max_overflow=2)
+    _make_private(path)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=readers,
+        max_overflow=2,
+        # Errors carry no values: one of them could be a JIT config on its way into a log (R26).
+        hide_parameters=True,
+    )
 
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
@@ -72,6 +80,8 @@ def sqlite_engine(path: Path, *, readers: int = 4) -> Engine:
             "foreign_keys=ON",
             "busy_timeout=10000",
             "cache_size=-16000",
+            # A JIT config that was deleted is overwritten, not left in a free page.
+            "secure_delete=ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -81,6 +91,14 @@ def sqlite_engine(path: Path, *, readers: int = 4) -> Engine:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Creates the file for its owner alone: it holds JIT configs that no slot user may read (R26).
+
+    SQLite gives its companion files the same mode.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def hold_database_lock(path: Path) -> int:
@@ -101,6 +119,21 @@ def hold_database_lock(path: Path) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
+
+
+class RolledBack(AndonError):
+    """The database undid a whole group of transactions because one of them failed."""
+
+
+def _check_still_open(connection: Connection, error: Exception) -> None:
+    """Raises RolledBack when SQLite ended the transaction by itself.
+
+    A full disk, an I/O error or a lack of memory undoes everything since BEGIN, not only the
+    savepoint; whoever went before in the group must then not be told that he was written.
+    """
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        raise RolledBack(f"The transactions of a group were undone together: {error}") from error
 
 
 class SqliteDatabase:
@@ -187,9 +220,10 @@ class SqliteDatabase:
                                 finished.append((item, item.work(connection)))
                         except Exception as error:
                             item.done.set_exception(error)
+                            _check_still_open(connection, error)
             self.commits += 1
         except Exception as error:
-            # The commit itself failed: nobody may believe that anything was kept.
+            # Nobody of this group may believe that anything was kept.
             for item in wanted:
                 if not item.done.done():
                     item.done.set_exception(error)

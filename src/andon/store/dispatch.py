@@ -11,13 +11,15 @@ import msgspec
 from andon.model.claim_states import CLAIMS, ClaimState
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
-from andon.rules.dispatch import LearnRun, Place, Policy, Snapshot, WaitingJob, Withhold, decide
+from andon.rules.dispatch import Place, Policy, Snapshot, WaitingJob, Withhold, decide
 from andon.store import claims, hosts, jobs
-from andon.store.pauses import pauses
+from andon.store.pauses import paused_in, pauses
 from andon.store.transaction import Tx
 
 RUNNER_NAME_LIMIT = 64
 """GitHub's longest runner name."""
+MOST_QUESTIONS = 20
+"""Most runs of a pool that one round asks GitHub about."""
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,28 +46,29 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
     free = hosts.free_slots(connection)
     slots_of = Counter(slot.pool for slot in free)
     waiting: list[WaitingJob] = []
-    for pool in policy.pools:
+    known_pauses = pauses(connection)
+    for name, pool in policy.pools.items():
         # One more than there are slots: it is the one whose withholding can be explained.
-        waiting += jobs.oldest_waiting(connection, pool, min(slots_of[pool], policy.batch) + 1)
+        each = min(slots_of[name], policy.batch) + 1
+        waiting += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name, tx.now))
     by_owner, by_host = claims.live_counts(connection) if waiting else ({}, {})
     return Snapshot(
         waiting=tuple(waiting),
         free=tuple(free),
         live_claims=by_owner,
         host_load=by_host,
-        paused_until={owner: each.until for owner, each in pauses(connection).items()} if waiting else {},
     )
 
 
 def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
     """Decides and writes one round. `mode` "observe" journals what it would claim, once a job."""
     seen = snapshot(tx, policy)
-    decisions = decide(seen, policy, tx.now)
+    decisions = decide(seen, policy)
     places = [each for each in decisions if isinstance(each, Place)]
     withheld = tuple(each for each in decisions if isinstance(each, Withhold))
-    for each in decisions:
-        if isinstance(each, LearnRun):
-            _learn_run(tx, each.job)
+    for pool in policy.pools.values():
+        if pool.trust != "any":
+            _learn_runs(tx, pool.name)
     if mode != "act":
         return Round(withheld=withheld, would=_would_claim(tx, places))
     wanted = [_claim(tx, place, fleet) for place in places]
@@ -132,13 +135,16 @@ def _journal_and_order(tx: Tx, claim: Claim, policy: Policy) -> None:
     )
 
 
-def _learn_run(tx: Tx, job: WaitingJob) -> None:
-    tx.order(
-        "learn_run",
-        key=f"learn_run:{job.run_id}:{job.attempt}",
-        subject=str(job.id),
-        payload={"repository": job.repository, "run_id": job.run_id, "attempt": job.attempt},
-    )
+def _learn_runs(tx: Tx, pool: str) -> None:
+    """Asks for runs whose event and origin the pool wants to know; each at most once in ten minutes."""
+    turn = int(tx.now.timestamp()) // 600
+    for run in jobs.unknown_runs(tx.connection, pool, MOST_QUESTIONS):
+        tx.order(
+            "learn_run",
+            key=f"learn_run:{run.run_id}:{run.attempt}:{turn}",
+            subject=str(run.job_id),
+            payload={"repository": run.repository, "run_id": run.run_id, "attempt": run.attempt},
+        )
 
 
 def _would_claim(tx: Tx, places: list[Place]) -> int:

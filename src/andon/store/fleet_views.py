@@ -12,7 +12,7 @@ from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotState
 from andon.rules.slot_views import slot_state
 from andon.store import claims, hosts, jobs
-from andon.store.pauses import pauses
+from andon.store.pauses import pause_of, pauses
 from andon.store.schema import NOT_OVER, deliveries, journal
 from andon.store.schema import hosts as hosts_table
 from andon.store.schema import jobs as jobs_table
@@ -106,6 +106,7 @@ def pool_views(connection: Connection, config: Config) -> list[PoolView]:
             trust=pool.trust,
             slots=sum(1 for slot in slots if slot.pool == pool.name),
             idle=sum(1 for slot in idle if slot.pool == pool.name),
+            starting=sum(1 for slot in slots if slot.pool == pool.name and slot.state == "starting"),
             running=sum(1 for slot in slots if slot.pool == pool.name and slot.state == "running"),
             waiting=waiting.get(pool.name, 0),
             oldest_queued_at=oldest.get(pool.name),
@@ -118,18 +119,18 @@ def owner_views(connection: Connection, config: Config) -> list[OwnerView]:
     """Every owner that is configured or has work."""
     used, _ = claims.live_counts(connection)
     waiting: dict[str, int] = {}
-    for _, owner, count in jobs.waiting_counts(connection):
-        waiting[owner] = waiting.get(owner, 0) + count
-    paused = pauses(connection)
+    for _, login, count in jobs.waiting_counts(connection):
+        waiting[login] = waiting.get(login, 0) + count
+    known = pauses(connection)
     configured = {owner.login: owner for owner in config.owner}
     views: list[OwnerView] = []
     for login in dict.fromkeys((*configured, *used, *waiting)):
-        known, pause = configured.get(login), paused.get(login)
+        owner, pause = configured.get(login), pause_of(known, login, "", "")
         views.append(
             OwnerView(
                 login=login,
-                weight=known.weight if known else 1.0,
-                max_slots=known.max_slots if known else None,
+                weight=owner.weight if owner else 1.0,
+                max_slots=owner.max_slots if owner else None,
                 used=used.get(login, 0),
                 waiting=waiting.get(login, 0),
                 paused_until=pause.until if pause else None,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from andon.model.host_states import HostObserved, Intent
 from andon.model.journal import Entry
-from andon.model.nouns import Host, Slot
+from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotReport, SlotState
 from andon.rules.dispatch import FreeSlot
 from andon.store.bulk import insert_new
@@ -127,6 +127,8 @@ def fall_silent(tx: Tx, before: datetime) -> list[str]:
                 host=row.name,
             )
         )
+    if rows:
+        tx.nudges.add("pages")
     return [row.name for row in rows]
 
 
@@ -154,6 +156,21 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
             tx.nudges.add("dispatch")
     for gone in known:
         tx.connection.execute(delete(slots).where(slots.c.host == host, slots.c.slot == gone))
+
+
+def reports_claim(connection: Connection, claim: Claim) -> bool:
+    """Whether a host that reports still has this claim's process on a slot."""
+    row = connection.execute(
+        select(slots.c.slot)
+        .join(hosts, hosts.c.name == slots.c.host)
+        .where(
+            slots.c.host == claim.host,
+            slots.c.claim == claim.id,
+            slots.c.state != SlotState.IDLE.value,
+            hosts.c.observed == HostObserved.REPORTING.value,
+        )
+    ).first()
+    return row is not None
 
 
 _HELD = select(claims.c.id).where(claims.c.host == slots.c.host, claims.c.slot == slots.c.slot, LIVE_CLAIM).exists()

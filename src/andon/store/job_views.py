@@ -3,6 +3,7 @@
 Everything is read from the entity tables (R11): there is no second copy to go stale.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -12,15 +13,15 @@ from sqlalchemy import Connection, case, func, select, tuple_
 from andon.model.api import ClaimView, JobView, JournalLine, RunnerRef, RunView
 from andon.model.claim_states import LIVE
 from andon.model.config import Config
-from andon.model.host_states import HostObserved, Intent
 from andon.model.job_states import JobStatus
 from andon.model.journal import Line
 from andon.model.nouns import Claim, Host, Job, Run, Slot
 from andon.model.wire import SlotState
 from andon.rules.dispatch import WaitingJob, trusts
+from andon.rules.slot_views import closed_by
 from andon.rules.why import Situation, Why, why
 from andon.store import claims, hosts, jobs
-from andon.store.pauses import Pause, pauses
+from andon.store.pauses import Pause, pause_of, pauses
 from andon.store.rows import to_struct
 from andon.store.schema import LIVE_CLAIM, NOT_OVER, journal
 from andon.store.schema import jobs as jobs_table
@@ -38,7 +39,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Slots that a live claim holds."""
     used: dict[str, int]
     """Live claims by owner."""
-    pauses: dict[str, Pause]
+    pauses: tuple[Pause, ...]
 
 
 def surroundings(connection: Connection, config: Config, now: datetime) -> Surroundings:
@@ -54,7 +55,7 @@ def surroundings(connection: Connection, config: Config, now: datetime) -> Surro
         slots=tuple(hosts.all_slots(connection)),
         held=frozenset((claim.host, claim.slot) for claim in live),
         used=used,
-        pauses=pauses(connection),
+        pauses=tuple(pauses(connection)),
     )
 
 
@@ -63,27 +64,11 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
     pool = next((each for each in around.config.pool if each.name == job.pool), None)
     owner = next((each for each in around.config.owner if each.login.lower() == job.owner.lower()), None)
     mine = [slot for slot in around.slots if slot.pool == job.pool]
-    open_ = [
-        slot
-        for slot in mine
-        if slot.intent is Intent.OPEN
-        and slot.state != SlotState.UNAVAILABLE.value
-        and (host := around.hosts.get(slot.host)) is not None
-        and host.intent is Intent.OPEN
-        and host.observed is HostObserved.REPORTING
-    ]
+    closed = {(slot.host, slot.slot): closed_by(slot, around.hosts.get(slot.host)) for slot in mine}
+    open_ = [slot for slot in mine if closed[slot.host, slot.slot] is None]
     free = [slot for slot in open_ if slot.state == SlotState.IDLE.value and (slot.host, slot.slot) not in around.held]
-    quarantined = [
-        slot
-        for slot in mine
-        if slot.intent is Intent.QUARANTINED
-        or ((host := around.hosts.get(slot.host)) is not None and host.intent is Intent.QUARANTINED)
-    ]
-    silent = {slot.host for slot in mine} & {
-        name for name, host in around.hosts.items() if host.observed is not HostObserved.REPORTING
-    }
     needs_run = pool is not None and pool.trust != "any"
-    pause = around.pauses.get(job.owner)
+    pause = pause_of(around.pauses, job.owner, job.repository, job.pool or "")
     live = claim if claim is not None and claim.state in LIVE else None
     waits = job.status is JobStatus.QUEUED and live is None and job.pool is not None
     return why(
@@ -103,10 +88,10 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
             claim_since=live.since if live else None,
             claim_reason=live.reason if live else None,
             slots=len(mine),
-            slots_quarantined=len(quarantined),
+            slots_closed=Counter(cause for cause in closed.values() if cause is not None),
             slots_open=len(open_),
             slots_free=len(free),
-            hosts_silent=tuple(sorted(silent)),
+            hosts_silent=tuple(sorted({host for (host, _), cause in closed.items() if cause == "silent"})),
             max_slots=owner.max_slots if owner else None,
             owner_used=around.used.get(job.owner, 0),
             paused_until=pause.until if pause else None,
@@ -153,7 +138,6 @@ def _as_waiting(job: Job, run: Run | None) -> WaitingJob:
         run_id=job.run_id,
         attempt=job.attempt,
         queued_at=job.queued_at or job.created_at,
-        run_known=run is not None,
         fork=run.fork if run else False,
     )
 

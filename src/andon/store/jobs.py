@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, text, update
 
 from andon.model.config import Pool
+from andon.model.job_states import JobStatus
+from andon.model.journal import Entry
 from andon.model.news import RunNews
 from andon.model.nouns import Job, Run
 from andon.rules.dispatch import WaitingJob
 from andon.rules.pools import pool_for
 from andon.store.columns import from_micros
 from andon.store.rows import changed_columns, to_columns, to_struct
-from andon.store.schema import LIVE_CLAIM, NOT_OVER, QUEUED, claims, jobs, runs
+from andon.store.schema import LIVE_CLAIM, NOT_OVER, QUEUED, RUN_UNKNOWN, claims, jobs, runs
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
 
@@ -64,6 +67,11 @@ def save_run(tx: Tx, news: RunNews) -> Run | None:
         "observed_at": tx.now,
     }
     upsert(tx.connection, runs, row, key=("id", "attempt"))
+    tx.connection.execute(
+        update(jobs)
+        .where(jobs.c.run_id == news.id, jobs.c.attempt == news.attempt, jobs.c.fork.is_(None))
+        .values(fork=news.fork)
+    )
     return before
 
 
@@ -73,6 +81,15 @@ def jobs_of_run(connection: Connection, run_id: int, attempt: int | None = None)
     if attempt is not None:
         query = query.where(jobs.c.attempt == attempt)
     return [to_struct(row, Job) for row in connection.execute(query).mappings()]
+
+
+def runners_in_progress(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Those of the runners that a job in progress names."""
+    if not names:
+        return set()
+    in_progress = jobs.c.status == JobStatus.IN_PROGRESS.value
+    rows = connection.execute(select(jobs.c.runner_name).where(NOT_OVER, in_progress, jobs.c.runner_name.in_(names)))
+    return set(rows.scalars())
 
 
 def unfinished(connection: Connection) -> list[tuple[str, int, int]]:
@@ -99,22 +116,47 @@ def waiting_counts(connection: Connection) -> list[tuple[str, str, int]]:
 _OLDEST_WAITING = text(
     f"""
     SELECT jobs.id, jobs.repository, jobs.owner, jobs.pool, jobs.run_id, jobs.attempt,
-           coalesce(jobs.queued_at, jobs.created_at), runs.fork
+           coalesce(jobs.queued_at, jobs.created_at), jobs.fork
     FROM (SELECT DISTINCT pool, owner FROM jobs WHERE status = 'queued' AND pool = :pool) AS waiting
     JOIN jobs ON jobs.id IN (
         SELECT oldest.id FROM jobs AS oldest
         WHERE oldest.status = 'queued' AND oldest.pool = waiting.pool AND oldest.owner = waiting.owner
+          AND oldest.owner NOT IN :paused_owners AND oldest.repository NOT IN :paused_repositories
+          AND (:trust = 'any' OR (NOT oldest.fork
+               AND (:trust = 'no-forks' OR lower(oldest.repository) IN :listed)))
           AND NOT EXISTS (SELECT 1 FROM claims WHERE claims.job_id = oldest.id AND claims.{LIVE_CLAIM.text})
         ORDER BY oldest.queued_at, oldest.id
         LIMIT :each
     )
-    LEFT JOIN runs ON runs.id = jobs.run_id AND runs.attempt = jobs.attempt
     """
+).bindparams(
+    bindparam("paused_owners", expanding=True),
+    bindparam("paused_repositories", expanding=True),
+    bindparam("listed", expanding=True),
 )
 
 
-def oldest_waiting(connection: Connection, pool: str, each: int) -> list[WaitingJob]:
-    """Queued jobs of a pool without a live claim: of every owner the `each` oldest."""
+class Paused(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose jobs of a pool are left alone for now."""
+
+    owners: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+
+
+def oldest_waiting(connection: Connection, pool: Pool, each: int, paused: Paused) -> list[WaitingJob]:
+    """Queued jobs that the pool takes, without a live claim: of every owner the `each` oldest.
+
+    What the pool does not trust, or not yet, is left out here and not later: otherwise enough old
+    jobs that cannot be placed would hide the ones that can (R19).
+    """
+    parameters = {
+        "pool": pool.name,
+        "each": each,
+        "trust": pool.trust,
+        "listed": [name.lower() for name in pool.repositories],
+        "paused_owners": list(paused.owners),
+        "paused_repositories": list(paused.repositories),
+    }
     return [
         WaitingJob(
             id=job_id,
@@ -124,13 +166,35 @@ def oldest_waiting(connection: Connection, pool: str, each: int) -> list[Waiting
             run_id=run_id,
             attempt=attempt,
             queued_at=from_micros(queued_at),
-            run_known=fork is not None,
             fork=bool(fork),
         )
         for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork in connection.execute(
-            _OLDEST_WAITING, {"pool": pool, "each": each}
+            _OLDEST_WAITING, parameters
         ).all()
     ]
+
+
+_UNKNOWN_RUNS = (
+    select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt, func.min(jobs.c.id).label("job_id"))
+    .where(RUN_UNKNOWN, jobs.c.pool == bindparam("pool"))
+    .group_by(jobs.c.pool, jobs.c.run_id, jobs.c.attempt, jobs.c.repository)
+    .limit(bindparam("most"))
+)
+
+
+class UnknownRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has demand and was not told of yet."""
+
+    repository: str
+    run_id: int
+    attempt: int
+    job_id: int
+
+
+def unknown_runs(connection: Connection, pool: str, most: int) -> list[UnknownRun]:
+    """Runs of the pool's queued jobs whose event and origin are not known."""
+    rows = connection.execute(_UNKNOWN_RUNS, {"pool": pool, "most": most}).mappings()
+    return [to_struct(row, UnknownRun) for row in rows]
 
 
 def oldest_queued_at(connection: Connection) -> dict[str, datetime]:
@@ -169,5 +233,16 @@ def assign_pools(tx: Tx, pools: Sequence[Pool]) -> int:
         pool = pool_for(tuple(row.labels), pools)
         if pool != row.pool:
             tx.connection.execute(update(jobs).where(jobs.c.id == row.id).values(pool=pool))
+            tx.record(
+                Entry(
+                    actor="operator",
+                    kind="job.pool_changed",
+                    subject_kind="job",
+                    subject_id=str(row.id),
+                    reason=f"the configuration gives its labels to pool {pool or 'none'} now",
+                    evidence={"before": row.pool, "now": pool},
+                    job_id=row.id,
+                )
+            )
             changed += 1
     return changed

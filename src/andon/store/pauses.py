@@ -1,44 +1,83 @@
-"""Owners whose runners cannot be minted for now; each backs off alone (R18, R20)."""
+"""Work whose runners cannot be minted for now; each backs off alone (R18, R20).
 
+A failure of the credential, the rate or the network concerns all of an owner; one of a repository's
+permissions or of a pool's runner group concerns only that repository and pool.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection, delete, select
 
 from andon.model.journal import Entry
-from andon.store.schema import owner_pauses
+from andon.store.jobs import Paused
+from andon.store.schema import pauses as table
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
 
 FIRST = timedelta(seconds=5)
 LONGEST = timedelta(minutes=10)
+_KEY = ("owner", "repository", "pool")
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """Until when an owner's jobs are left alone, and why."""
+    """Until when some work is left alone, and why. Empty `repository` or `pool`: all of them."""
 
     owner: str
+    repository: str
+    pool: str
     until: datetime
     failures: int
     reason: str
 
+    def covers(self, owner: str, repository: str, pool: str) -> bool:
+        """Whether this work is left alone by it."""
+        return self.owner == owner and self.repository in ("", repository) and self.pool in ("", pool)
 
-def pauses(connection: Connection) -> dict[str, Pause]:
+
+def pauses(connection: Connection) -> list[Pause]:
     """Every pause, also those that have run out: they remember how often it failed."""
-    return {
-        row.owner: Pause(owner=row.owner, until=row.until, failures=row.failures, reason=row.reason)
-        for row in connection.execute(select(owner_pauses))
-    }
+    return [Pause(**row) for row in connection.execute(select(table)).mappings()]  # pyright: ignore[reportArgumentType]
 
 
-def pause(tx: Tx, owner: str, *, reason: str, until: datetime | None) -> Pause:
-    """Pauses the owner: until GitHub's own time when it gave one, else twice as long as last time."""
-    known = pauses(tx.connection).get(owner)
+def pause_of(known: Sequence[Pause], owner: str, repository: str, pool: str) -> Pause | None:
+    """The longest pause that covers this work, or None."""
+    covering = [each for each in known if each.covers(owner, repository, pool)]
+    return max(covering, key=lambda each: each.until, default=None)
+
+
+def paused_in(known: Sequence[Pause], pool: str, now: datetime) -> Paused:
+    """Whose jobs of this pool are left alone at `now`."""
+    here = [each for each in known if each.until > now and each.pool in ("", pool)]
+    return Paused(
+        owners=tuple(each.owner for each in here if not each.repository),
+        repositories=tuple(each.repository for each in here if each.repository),
+    )
+
+
+def pause(
+    tx: Tx, owner: str, *, reason: str, until: datetime | None = None, repository: str = "", pool: str = ""
+) -> None:
+    """Pauses work: until GitHub's own time when it gave one, else twice as long as last time.
+
+    Many claims can fail of one cause at once; they are one failure, not many.
+    """
+    known = next(
+        (
+            each
+            for each in pauses(tx.connection)
+            if (each.repository, each.pool) == (repository, pool) and each.owner == owner
+        ),
+        None,
+    )
+    if known is not None and known.until > tx.now and (until is None or until <= known.until):
+        return
     failures = known.failures + 1 if known else 1
-    backoff = min(FIRST * 2 ** (failures - 1), LONGEST)
+    backoff = min(FIRST * 2 ** min(failures - 1, 10), LONGEST)
     end = max(until, tx.now + FIRST) if until else tx.now + backoff
-    made = Pause(owner=owner, until=end, failures=failures, reason=reason)
-    upsert(tx.connection, owner_pauses, msgspec.structs.asdict(made), key=("owner",))
+    made = Pause(owner=owner, repository=repository, pool=pool, until=end, failures=failures, reason=reason)
+    upsert(tx.connection, table, msgspec.structs.asdict(made), key=_KEY)
     tx.record(
         Entry(
             actor="loop:outbox",
@@ -46,15 +85,18 @@ def pause(tx: Tx, owner: str, *, reason: str, until: datetime | None) -> Pause:
             subject_kind="owner",
             subject_id=owner,
             reason=f"runners cannot be minted: {reason}",
-            evidence={"until": end.isoformat(), "failures": failures},
+            evidence={"until": end.isoformat(), "failures": failures, "repository": repository, "pool": pool},
         )
     )
-    return made
 
 
-def resume(tx: Tx, owner: str) -> None:
-    """Forgets the owner's failures: a runner was minted."""
-    ended = tx.connection.execute(delete(owner_pauses).where(owner_pauses.c.owner == owner))
+def resume(tx: Tx, owner: str, repository: str, pool: str) -> None:
+    """Forgets the failures that covered this work: a runner was minted."""
+    ended = tx.connection.execute(
+        delete(table).where(
+            table.c.owner == owner, table.c.repository.in_(["", repository]), table.c.pool.in_(["", pool])
+        )
+    )
     if ended.rowcount:
         tx.record(
             Entry(
@@ -63,6 +105,7 @@ def resume(tx: Tx, owner: str) -> None:
                 subject_kind="owner",
                 subject_id=owner,
                 reason="GitHub gave a runner again",
+                evidence={"repository": repository, "pool": pool},
             )
         )
         tx.nudges.add("dispatch")

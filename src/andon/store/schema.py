@@ -95,6 +95,8 @@ jobs = Table(
     Column("completed_at", Instant),
     Column("runner_id", BigInteger),
     Column("runner_name", String),
+    # Of the run, kept here too: dispatch reads it for every waiting job. NULL until the run is known.
+    Column("fork", Boolean),
     Column("order_at", Instant),
     Column("observed_at", Instant, nullable=False),
 )
@@ -111,6 +113,16 @@ Index(
     jobs.c.id,
     sqlite_where=QUEUED,
     postgresql_where=QUEUED,
+)
+RUN_UNKNOWN = QUEUED & jobs.c.fork.is_(None)
+"""Demand whose run has not been told yet."""
+Index(
+    "ix_jobs_run_unknown",
+    jobs.c.pool,
+    jobs.c.run_id,
+    jobs.c.attempt,
+    sqlite_where=RUN_UNKNOWN,
+    postgresql_where=RUN_UNKNOWN,
 )
 Index("ix_jobs_not_over", jobs.c.status, jobs.c.created_at, sqlite_where=NOT_OVER, postgresql_where=NOT_OVER)
 
@@ -201,11 +213,14 @@ slots = Table(
 )
 Index("ix_slots_pool", slots.c.pool)
 
-owner_pauses = Table(
-    "owner_pauses",
+pauses = Table(
+    "pauses",
     metadata,
-    # An owner whose runners cannot be minted for now: it backs off alone (R18, R20).
+    # Work whose runners cannot be minted for now; it backs off alone (R18, R20). An empty repository
+    # or pool stands for all of the owner's.
     Column("owner", String, primary_key=True),
+    Column("repository", String, primary_key=True),
+    Column("pool", String, primary_key=True),
     Column("until", Instant, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("reason", String, nullable=False),
@@ -250,6 +265,13 @@ journal = Table(
     Column("evidence", Json, nullable=False),
     Column("job_id", BigInteger),
     Column("host", String),
+)
+Index(
+    "ix_journal_host",
+    journal.c.host,
+    journal.c.id,
+    sqlite_where=journal.c.host.is_not(None),
+    postgresql_where=journal.c.host.is_not(None),
 )
 Index(
     "ix_journal_job",

@@ -42,6 +42,8 @@ async def enrol(request: Request) -> Response:
         raise Refusal(401, "The enrolment secret is wrong.", "Use the content of agent_token_file.")
     if not HOST_NAME.match(wanted.name):
         raise Refusal(422, f'"{wanted.name[:80]}" is no host name.', "Use letters, digits, dots, dashes; at most 63.")
+    if wanted.clock is not None and wanted.clock.tzinfo is None:
+        raise Refusal(422, "The host's clock is told without a time zone.", "Upgrade the agent.")
     if wanted.clock is not None:
         off = abs((wanted.clock - control.clock.now()).total_seconds())
         if off > CLOCK_TOLERANCE_S:

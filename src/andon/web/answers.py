@@ -49,6 +49,11 @@ async def on_refusal(request: Request, error: Exception) -> Response:
     )
 
 
+async def on_exception(request: Request, error: Exception) -> Response:
+    """A fault of ours: in our shape too, with nothing of its inside; the log has the traceback."""
+    return await on_refusal(request, Refusal(500, "Andon failed here. Its log says how."))
+
+
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """The framework's own refusals (unknown path, wrong method), in our shape."""
     assert isinstance(error, HTTPException)
@@ -80,5 +85,6 @@ def decode(body: bytes, kind: type[Any]) -> Any:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise Refusal(422, f"The body does not fit: {error}.") from None
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # ValueError: msgspec's own, and bytes that are no UTF-8.
         raise Refusal(400, f"The body is not JSON: {error}.") from None

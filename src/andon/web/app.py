@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from andon.web import health, ingest, openapi
 from andon.web.agent_api import AgentApi, enrol
-from andon.web.answers import Refusal, on_http_exception, on_refusal
+from andon.web.answers import Refusal, on_exception, on_http_exception, on_refusal
 from andon.web.control_plane import ControlPlane
 from andon.web.read_api import ENDPOINTS
 
@@ -27,6 +27,7 @@ def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlett
         Route("/readyz", health.readyz, methods=["GET"]),
         *pages,
     ]
-    app = Starlette(routes=routes, exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception})
+    handlers = {Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_exception}
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.control_plane = control
     return app

@@ -4,7 +4,7 @@ Pure: it looks at what the page shows anyway. Its text changes only when the mat
 running clock in it), because screen readers read it out on every change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -80,7 +80,7 @@ def findings(
     hosts: Sequence[HostView],
     *,
     missing: str | None,
-    pauses: Mapping[str, Pause],
+    pauses: Sequence[Pause],
     unserved: int,
     stranded: int,
     now: datetime,
@@ -95,9 +95,11 @@ def findings(
         made.append(Finding(lamp="red", text=f"The control plane is not ready: {missing}"))
     made += _silent(hosts)
     made += _slots(hosts)
-    for owner, pause in sorted(pauses.items()):
+    for pause in sorted(pauses, key=lambda each: (each.owner, each.repository, each.pool)):
         if pause.until > now:
-            text = f"Runners of {owner} cannot be registered at GitHub until {pause.until:%H:%M:%S} UTC."
+            whose = pause.repository or pause.owner
+            where = f" in pool {pause.pool}" if pause.pool else ""
+            text = f"Runners of {whose}{where} cannot be registered at GitHub until {pause.until:%H:%M:%S} UTC."
             made.append(Finding(lamp="amber", text=text))
     if unserved:
         verb = "asks" if unserved == 1 else "ask"

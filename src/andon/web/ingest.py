@@ -48,7 +48,7 @@ async def receive(request: Request) -> Response:
         raise refuse(400, "no_headers", "X-GitHub-Event and X-GitHub-Delivery are missing or unusable.")
     try:
         action = action_of(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         hint = "Set the hook's content type to application/json."
         raise refuse(400, "not_json", "The body is not JSON.", hint) from None
     new = await control.store.write(

@@ -84,7 +84,9 @@ class Metrics:
             oldest = facts.oldest.get(pool.name)
             age = (now - oldest).total_seconds() if oldest else 0.0
             self._gauges["andon_oldest_dispatchable_seconds"].labels(pool=pool.name).set(max(0.0, age))
-            self._gauges["andon_pool_wanted_slots"].labels(pool=pool.name).set(pool.waiting + pool.running)
+            self._gauges["andon_pool_wanted_slots"].labels(pool=pool.name).set(
+                pool.waiting + pool.starting + pool.running
+            )
         unbooted = (now - facts.unbooted).total_seconds() if facts.unbooted else 0.0
         self._gauges["andon_oldest_unbooted_seconds"].set(max(0.0, unbooted))
         return generate_latest(self._registry)

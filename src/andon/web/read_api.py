@@ -23,9 +23,14 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
 
 
+def _is_number(text: str) -> bool:
+    """Whether it is a plain number that fits a column; other scripts' digits are no numbers here."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
 def _limit(request: Request) -> int:
     given = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    if not given.isdigit() or not 1 <= int(given) <= MAX_LIMIT:
+    if not _is_number(given) or not 1 <= int(given) <= MAX_LIMIT:
         raise Refusal(422, f'limit "{given[:40]}" is not a number from 1 to {MAX_LIMIT}.')
     return int(given)
 
@@ -34,7 +39,7 @@ def _number_cursor(request: Request) -> int | None:
     given = request.query_params.get("cursor")
     if given is None:
         return None
-    if not given.isdigit() or len(given) > 18:
+    if not _is_number(given):
         raise Refusal(422, "The cursor is not one of ours.", "Use the `next` of the answer before.")
     return int(given)
 
@@ -51,7 +56,7 @@ def _since(request: Request) -> datetime | None:
 
 def _id(request: Request, what: str) -> int:
     given = str(request.path_params["id"])
-    if not given.isdigit() or len(given) > 18:
+    if not _is_number(given):
         raise Refusal(404, f'No {what} "{given[:40]}": {what} ids are numbers.')
     return int(given)
 

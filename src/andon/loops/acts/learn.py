@@ -41,7 +41,7 @@ async def _learn(fleet: Fleet, act: Act, got: Answered | Failed) -> None:
 def keep_answer(tx: Tx, fleet: Fleet, repository: str, got: Answered, act: Act | None, why: str) -> None:
     """Applies an answer's jobs and runs as news."""
     for run in got.runs:
-        apply_run_news(tx, run_news(run, repository, f"api:{why}"))
+        apply_run_news(tx, run_news(run, repository, f"api:{why}"), fleet.config)
     for job in got.jobs:
         news = job_news(job, repository, at=got.at, source=f"api:{why}")
         if not isinstance(news, Ignored):

@@ -7,6 +7,7 @@ registration is deleted and minted anew.
 
 from datetime import timedelta
 
+from andon.github.client import Scope
 from andon.github.outcomes import Failed, FailureClass
 from andon.github.payloads import JitAnswer
 from andon.loops.claims import give_back
@@ -21,14 +22,17 @@ from andon.store.transaction import Tx
 
 MAX_TRIES = 3
 """Tries for one claim before it leaves the head of the queue and its owner is paused (R20)."""
+_NARROW = frozenset({FailureClass.GONE, FailureClass.FORBIDDEN, FailureClass.INVALID, FailureClass.BUG})
+"""Failures of one repository or one pool; the others concern everything of the owner."""
 AGAIN_SOON = timedelta(milliseconds=200)
 
 
 async def mint_runner(fleet: Fleet, act: Act) -> None:
     """Performs the act once."""
     claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
-    if claim is None or claim.state is not ClaimState.RESERVED or claim.generation != act.generation:
-        await fleet.store.write(lambda tx: outbox.finish(tx, act, result="the claim needs no runner any more"))
+    # A shuffle may have moved the claim's demand and generation: the runner is the claim's all the same.
+    if claim is None or claim.state is not ClaimState.RESERVED:
+        await fleet.store.write(lambda tx: _not_needed(tx, act))
         return
     wanted = act.payload
     scope = fleet.scope(claim.owner, claim.repository)
@@ -43,14 +47,14 @@ async def mint_runner(fleet: Fleet, act: Act) -> None:
         until = fleet.clock.now() + backoff(act.attempts)
         await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=got.message))
     else:
-        await fleet.store.write(lambda tx: _give_back(tx, act, got))
+        await fleet.store.write(lambda tx: _give_back(tx, act, scope, got))
         fleet.log.warning("owner.paused", owner=claim.owner, failure=got.kind.value, message=got.message)
 
 
 def _keep(tx: Tx, act: Act, got: JitAnswer) -> None:
     claim = claims.get_claim(tx.connection, act.subject)
     moved = None
-    if claim is not None and claim.generation == act.generation:
+    if claim is not None:
         moved = advance(
             tx,
             claim,
@@ -69,22 +73,37 @@ def _keep(tx: Tx, act: Act, got: JitAnswer) -> None:
         outbox.finish(tx, act, result="minted too late; the runner is removed again")
         return
     claims.keep_jit_config(tx, claim.id, got.encoded_jit_config)
-    pauses.resume(tx, claim.owner)
+    pauses.resume(tx, claim.owner, claim.repository, claim.pool)
     outbox.finish(tx, act, result=f"runner {got.runner.id}")
+
+
+def _not_needed(tx: Tx, act: Act) -> None:
+    outbox.finish(tx, act, result="the claim needs no runner any more")
+    if act.attempts:
+        # A try before this one may have been carried out with its answer lost.
+        _retire(tx, act)
 
 
 def _retire(tx: Tx, act: Act) -> None:
     payload = {name: act.payload[name] for name in ("owner", "repository", "name")}
-    tx.order("retire_runner", key=f"retire:{act.subject}", subject=act.subject, payload=payload)
+    tx.order("retire_runner", key=f"retire:{act.subject}:late", subject=act.subject, payload=payload)
 
 
-def _give_back(tx: Tx, act: Act, failure: Failed) -> None:
+def _give_back(tx: Tx, act: Act, scope: Scope, failure: Failed) -> None:
     claim = claims.get_claim(tx.connection, act.subject)
     outbox.finish(tx, act, result=failure.message, failed=True)
     if claim is None:
         return
-    pauses.pause(tx, claim.owner, reason=failure.message, until=failure.until)
-    if claim.state is ClaimState.RESERVED and claim.generation == act.generation:
+    narrow = failure.kind in _NARROW
+    pauses.pause(
+        tx,
+        claim.owner,
+        repository=scope.repository or "" if narrow else "",
+        pool=claim.pool if narrow else "",
+        reason=failure.message,
+        until=failure.until,
+    )
+    if claim.state is ClaimState.RESERVED:
         give_back(tx, claim, reason=f"no runner could be minted: {failure.message}")
 
 

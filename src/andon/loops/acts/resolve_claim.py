@@ -15,6 +15,7 @@ from andon.loops.acts.learn import keep_answer
 from andon.loops.fleet import Fleet
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.job_states import JobStatus
+from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.model.wire import SlotState
 from andon.rules.backoff import backoff
@@ -53,15 +54,16 @@ async def resolve_claim(fleet: Fleet, act: Act) -> None:
         return
     runner = _runner_fact(found)
     verdict = judge(evidence.job, runner, evidence.process)
-    if verdict.act is DoubtAct.REMOVE and found is not None:
-        failure = await fleet.github.delete_runner(scope, found.id)
+    runner_id = found.id if found is not None else claim.runner_id
+    if verdict.act is DoubtAct.REMOVE and runner_id is not None:
+        failure = await fleet.github.delete_runner(scope, runner_id)
         if failure is not None and failure.kind is not FailureClass.GONE:
             await _ask_again(fleet, act, f"the registration was not removed: {failure.message}", failure)
             return
-    facts = {"job": evidence.job.value, "runner": runner.value, "process": evidence.process.value}
+    facts = {"job_is": evidence.job.value, "runner_is": runner.value, "process_is": evidence.process.value}
     await fleet.store.write(lambda tx: _conclude(tx, act, evidence.claim, verdict, facts))
     fleet.log.info("claim.judged", claim=claim.id, job=claim.job_id, verdict=verdict.act.value, **facts)
-    if verdict.act in (DoubtAct.REMOVE, DoubtAct.GIVE_UP):
+    if verdict.act is DoubtAct.REMOVE:
         fleet.count("andon_rescues_total", kind=evidence.job.value)
 
 
@@ -107,8 +109,8 @@ def _runner_fact(found: RunnerObject | None) -> RunnerFact:
 
 
 def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str, str]) -> None:
-    def move(event: ClaimEvent, deadline: timedelta | None = None) -> None:
-        advance(
+    def move(event: ClaimEvent, deadline: timedelta | None = None) -> bool:
+        moved = advance(
             tx,
             claim,
             Change(
@@ -119,20 +121,24 @@ def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str,
                 deadline=tx.now + deadline if deadline else None,
             ),
         )
+        return not isinstance(moved, Rejected)
 
     match verdict.act:
-        case DoubtAct.REMOVE | DoubtAct.GIVE_UP:
-            move(ClaimEvent.GIVEN_UP)
+        case DoubtAct.REMOVE:
+            moved = move(ClaimEvent.GIVEN_UP)
         case DoubtAct.SETTLE:
-            move(ClaimEvent.SERVED)
+            moved = move(ClaimEvent.SERVED)
         case DoubtAct.BIND:
-            move(ClaimEvent.BOUND)
+            moved = move(ClaimEvent.BOUND)
         case DoubtAct.KEEP:
-            move(ClaimEvent.KEPT, CLAIMS.limit(ClaimState.REGISTERED))
+            moved = move(ClaimEvent.KEPT, CLAIMS.limit(ClaimState.REGISTERED))
         case DoubtAct.WAIT:
-            outbox.postpone(tx, act, until=tx.now + LOOK_AGAIN, reason=verdict.reason)
-            return
-    outbox.finish(tx, act, result=verdict.act.value)
+            moved = False
+    if moved:
+        outbox.finish(tx, act, result=verdict.act.value)
+    else:
+        # Told to wait, or somebody moved the claim meanwhile: the next look sees it as it is then.
+        outbox.postpone(tx, act, until=tx.now + LOOK_AGAIN, reason=verdict.reason)
 
 
 async def _ask_again(fleet: Fleet, act: Act, reason: str, failure: Failed) -> None:

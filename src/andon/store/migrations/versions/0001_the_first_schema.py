@@ -138,6 +138,7 @@ def upgrade() -> None:
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
         sa.Column("runner_id", sa.BigInteger(), nullable=True),
         sa.Column("runner_name", sa.String(), nullable=True),
+        sa.Column("fork", sa.Boolean(), nullable=True),
         sa.Column("order_at", sa.BigInteger(), nullable=True),
         sa.Column("observed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
@@ -158,6 +159,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'queued'"),
         )
         batch_op.create_index("ix_jobs_run", ["run_id", "attempt"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_run_unknown",
+            ["pool", "run_id", "attempt"],
+            unique=False,
+            sqlite_where=sa.text("status = 'queued' AND fork IS NULL"),
+            postgresql_where=sa.text("status = 'queued' AND fork IS NULL"),
+        )
 
     op.create_table(
         "journal",
@@ -178,6 +186,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_journal")),
     )
     with op.batch_alter_table("journal", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_journal_host",
+            ["host", "id"],
+            unique=False,
+            sqlite_where=sa.text("host IS NOT NULL"),
+            postgresql_where=sa.text("host IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_journal_job",
             ["job_id", "id"],
@@ -227,12 +242,14 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "owner_pauses",
+        "pauses",
         sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("repository", sa.String(), nullable=False),
+        sa.Column("pool", sa.String(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("owner", name=op.f("pk_owner_pauses")),
+        sa.PrimaryKeyConstraint("owner", "repository", "pool", name=op.f("pk_pauses")),
     )
     op.create_table(
         "runs",
