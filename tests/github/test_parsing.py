@@ -109,6 +109,8 @@ def test_old_payloads_lack_fields() -> None:
         ("workflow_job", b'{"action": 3}', "not_understood"),
         ("workflow_job", job_body(status="surprise", action="surprise"), "unknown_status"),
         ("workflow_job", job_body(created_at=None, started_at=None), "not_understood"),
+        ("workflow_job", job_body(created_at="0001-01-01T00:00:00+01:00"), "not_understood"),
+        ("workflow_job", b'{"action": "\xff"}', "not_understood"),
         ("workflow_run", b"[]", "not_understood"),
     ],
 )
@@ -152,6 +154,12 @@ def run_body(**changes: Any) -> bytes:
 def test_a_head_elsewhere_or_gone_is_a_fork(head: dict[str, int] | None, fork: bool) -> None:
     news = parse_delivery("workflow_run", GUID, run_body(head_repository=head))
     assert isinstance(news, RunNews) and news.fork is fork
+
+
+def test_a_run_whose_home_is_not_told_is_measured_by_the_events_repository() -> None:
+    for head, fork in (({"id": 5}, False), ({"id": 6}, True)):
+        news = parse_delivery("workflow_run", GUID, run_body(head_repository=head, repository=None))
+        assert isinstance(news, RunNews) and news.fork is fork
 
 
 def test_a_completed_run_that_says_queued_is_completed() -> None:

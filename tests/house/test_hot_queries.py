@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from tests.support.builders import START, a_pool, at
-from tests.support.running import read, write
 
 from andon.rules.dispatch import Policy
 from andon.store import claims, deliveries, hosts, jobs, journal, outbox
 from andon.store.dispatch import dispatch_once
 from andon.store.transaction import Store
+from tests.support.builders import START, a_pool, at
+from tests.support.running import read, write
 
 GROWING = ("jobs", "claims", "deliveries", "outbox", "journal", "runs")
 HOT: dict[str, Any] = {

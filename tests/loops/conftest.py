@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.support.builders import LABELS, a_config, a_pool, a_report, idle
 
 from andon.github.client import GitHub
 from andon.github.transport import FixedToken, Transport
@@ -32,6 +31,7 @@ from andon.sim.virtual_time import VirtualClock
 from andon.store import claims, hosts, jobs
 from andon.store.apply_sync import apply_report
 from andon.store.transaction import Store
+from tests.support.builders import LABELS, a_config, a_pool, a_report, idle
 
 
 class _Log:
@@ -101,7 +101,8 @@ class World:
 
     def run(self, *names: str, **changes: Any) -> list[int]:
         specs = [JobSpec(name=name, labels=LABELS) for name in names]
-        return list(self.github.create_run(RunSpec(repository="acme/app", jobs=tuple(specs), **changes))["jobs"])
+        spec = RunSpec(**{"repository": "acme/app", "jobs": tuple(specs), **changes})
+        return list(self.github.create_run(spec)["jobs"])
 
     async def sweep(self) -> None:
         await Sweep(self.fleet).run_once()

@@ -1,16 +1,18 @@
 """Claims in doubt: GitHub is asked first, nothing in progress is touched, a late answer is no answer."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.builders import LABELS, a_config, a_pool, idle, job_news, slot_of, the_end
 
 from andon.model.claim_states import ClaimState
 from andon.model.config import Owner, Rails
 from andon.model.job_states import JobStatus
 from andon.model.wire import SlotState
-from andon.store import journal
+from andon.store import hosts, journal
 from andon.store.apply_news import apply_job_news
+from andon.store.apply_sync import wishes
+from tests.support.builders import LABELS, START, a_config, a_pool, idle, job_news, slot_of, the_end
 
 
 async def minted(world: Any, *names: str) -> list[Any]:
@@ -228,3 +230,115 @@ def test_a_job_whose_run_no_webhook_told_is_learnt_and_then_claimed(play: Any) -
 
     config = a_config(pool=(a_pool(trust="no-forks"),), owner=(Owner(login="acme", repositories=("acme/app",)),))
     play(story, config)
+
+
+def test_a_runner_that_the_list_lacks_is_not_given_up_before_its_deletion_was_answered(play: Any) -> None:
+    """New runners may come late into the list: GitHub may be about to give it a job."""
+
+    async def story(world: Any) -> None:
+        (claim,) = await minted(world)
+        runner = connect(world, claim)
+        await world.report(slot_of(claim, SlotState.LISTENING), idle(1))
+        await world.pass_time(301)
+        await world.deadlines()
+        take(world, runner)
+        world.github.runners.list = lambda *args, **kwargs: []
+        await world.store.write(lambda tx: tx.connection.exec_driver_sql("UPDATE claims SET job_id = 1"))
+        await world.act()
+        assert (await world.claim(claim.id)).state is ClaimState.ORPHANED, "422: it is busy"
+        assert world.registrations() == {claim.runner_name}
+
+    play(story)
+
+
+def test_a_released_runner_that_a_job_in_progress_names_is_never_stopped(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (claim,) = await minted(world)
+        await world.report(slot_of(claim, SlotState.RUNNING), idle(1))
+        await world.store.write(lambda tx: tx.connection.exec_driver_sql("UPDATE claims SET state = 'released'"))
+
+        def stops(connection: Any) -> int:
+            return len(wishes(connection, "host-a", now=START, ack=1, resync=False, policy={}).stop)
+
+        assert await world.store.read(stops) == 1
+        take(world, connect(world, claim))
+        await world.sweep()
+        assert await world.store.read(stops) == 0
+
+    play(story)
+
+
+def test_enough_old_forks_never_hide_a_job_that_can_be_placed(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.run(*(f"fork {number}" for number in range(6)), fork=True)
+        (trusted,) = world.run("trusted")
+        await world.sweep()
+        await world.dispatch()
+        assert await world.claim_of(trusted) is not None
+
+    play(story, a_config(pool=(a_pool(trust="no-forks"),), owner=(Owner(login="acme", repositories=("acme/app",)),)))
+
+
+def test_a_cap_holds_whatever_the_case_of_its_name(play: Any) -> None:
+    async def story(world: Any) -> None:
+        job_ids = world.run("a", "b")
+        await world.sweep()
+        await world.dispatch()
+        claimed = [job for job in job_ids if await world.claim_of(job) is not None]
+        assert len(claimed) == 1
+        job = await world.job(job_ids[0])
+        assert (job.owner, job.repository) == ("Acme", "Acme/App")
+
+    play(story, a_config(owner=(Owner(login="Acme", max_slots=1, repositories=("Acme/App",)),)))
+
+
+def test_a_lost_host_does_not_hold_its_owners_cap_for_ever(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (claim,) = await minted(world)
+        runner = connect(world, claim)
+        await world.report(slot_of(claim, SlotState.RUNNING), idle(1))
+        take(world, runner)
+        await world.sweep()
+        world.github.execution.complete(runner, claim.job_id, "failure")
+        await world.sweep()
+        await world.store.write(lambda tx: hosts.fall_silent(tx, tx.now + timedelta(seconds=1)))
+        await world.pass_time(14 * 60)
+        await world.deadlines()
+        assert (await world.claim(claim.id)).state is ClaimState.BUSY
+        await world.pass_time(61)
+        await world.deadlines()
+        assert (await world.claim(claim.id)).state is ClaimState.SETTLED
+
+    play(story)
+
+
+def test_a_process_that_outlives_its_job_is_told_and_left_alone(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (claim,) = await minted(world)
+        runner = connect(world, claim)
+        await world.report(slot_of(claim, SlotState.RUNNING), idle(1))
+        take(world, runner)
+        world.github.execution.complete(runner, claim.job_id, "success")
+        await world.sweep()
+        for _ in range(3):
+            await world.pass_time(15 * 60 + 1)
+            await world.report(slot_of(claim, SlotState.RUNNING), idle(1))
+            await world.deadlines()
+        assert (await world.claim(claim.id)).state is ClaimState.BUSY
+        lines = await world.store.read(lambda connection: journal.story_of_job(connection, claim.job_id))
+        assert [line.entry.kind for line in lines].count("claim.overlong") == 3
+
+    play(story)
+
+
+def test_demand_of_a_run_that_github_lost_ends(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (job,) = world.run("build")
+        await world.sweep()
+        world.github.runs.list = lambda *args, **kwargs: []
+        world.fault(kind="api_error", match={"endpoint": "GET */actions/runs/*"}, status=404)
+        for expected in (JobStatus.QUEUED, JobStatus.QUEUED, JobStatus.COMPLETED):
+            await world.sweep()
+            assert (await world.job(job)).status is expected
+
+    play(story)

@@ -1,14 +1,17 @@
 """Minting: the config reaches nobody but its agent, lost answers are resolved, failures back off."""
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import text
-from tests.support.builders import a_config
 
 from andon.model.claim_states import ClaimState
 from andon.model.config import Owner
 from andon.store import pauses
+from andon.store.apply_news import apply_job_news
+from tests.support.builders import LABELS, a_config, job_news
+from tests.support.running import read, write
 
 MINT = "*/actions/runners/generate-jitconfig"
 
@@ -121,6 +124,9 @@ def test_a_reservation_that_nobody_mints_is_given_back_and_its_name_retired(play
         await world.act()
         assert world.registrations() == set(), "the runner whose answer was lost is removed"
         await world.dispatch()
+        assert await world.claim_of(job) is None, "a mint that got no answer backs off too (R20)"
+        await world.pass_time(6)
+        await world.dispatch()
         assert (await world.the_claim(job)).id != claim.id
 
     play(story)
@@ -138,5 +144,88 @@ def test_the_jit_config_stands_nowhere_but_in_its_own_table(play: Any) -> None:
 
         config, rest = await world.store.read(dump)
         assert len(config) > 40 and config not in rest
+
+    play(story)
+
+
+def test_one_broken_repository_pauses_no_other_of_its_owner(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.fault(kind="api_error", match={"endpoint": MINT, "repository": "acme/app"}, status=404)
+        await queued(world)
+        await world.act()
+        (healthy,) = world.run("build", repository="acme/other")
+        await world.sweep()
+        await world.dispatch()
+        await world.act()
+        assert (await world.the_claim(healthy)).state is ClaimState.MINTED
+
+    config = a_config(owner=(Owner(login="acme", repositories=("acme/app", "acme/other")),))
+    play(story, config)
+
+
+def test_many_failures_at_once_are_one_failure(store: Any) -> None:
+    for _ in range(100):
+        write(store, lambda tx: pauses.pause(tx, "acme", reason="502"))
+    (pause,) = read(store, pauses.pauses)
+    assert pause.failures == 1
+
+
+def test_no_number_of_failures_breaks_the_back_off(store: Any, clock: Any) -> None:
+    for _ in range(60):
+        write(store, lambda tx: pauses.pause(tx, "acme", reason="401"))
+        clock.advance(601)
+    (pause,) = read(store, pauses.pauses)
+    assert pause.failures == 60
+    assert pause.until - clock.now() <= timedelta(minutes=10)
+
+
+def test_a_shuffle_does_not_lose_the_mint_of_a_reserved_claim(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (one,) = await queued(world, "a")
+        await world.act()
+        first = await world.the_claim(one)
+        (two,) = await queued(world, "b")
+        second = await world.the_claim(two)
+        assert second.state is ClaimState.RESERVED
+        news = job_news(two, "in_progress", runner_name=first.runner_name, labels=LABELS)
+        await world.store.write(lambda tx: apply_job_news(tx, news, world.config))
+        assert (await world.claim(second.id)).job_id == one
+        await world.act()
+        assert (await world.claim(second.id)).state is ClaimState.MINTED
+
+    play(story)
+
+
+def test_nothing_is_sent_to_an_owner_before_the_limit_it_named_is_over(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.fault(kind="api_error", match={"endpoint": "GET */actions/runs"}, status=429, seconds=60, count=1)
+        await world.sweep()
+        before = sum(world.github.truth()["calls"].values())
+        for _ in range(5):
+            await world.pass_time(11)
+            await world.sweep()
+        assert sum(world.github.truth()["calls"].values()) == before
+        await world.pass_time(11)
+        await world.sweep()
+        assert sum(world.github.truth()["calls"].values()) > before
+
+    play(story)
+
+
+def test_a_database_that_cannot_be_written_makes_no_hot_loop_at_github(play: Any) -> None:
+    async def story(world: Any) -> None:
+        await queued(world)
+        working = world.store.write
+
+        async def broken(work: Any) -> Any:
+            raise OSError("disk full")
+
+        world.store.write = broken
+        for _ in range(20):
+            with contextlib.suppress(AssertionError):
+                await world.act()
+        world.store.write = working
+        minted = [count for call, count in world.github.truth()["calls"].items() if "generate-jitconfig" in call]
+        assert sum(minted) == 1
 
     play(story)

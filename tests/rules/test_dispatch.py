@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import a_pool, at
 
 from andon.rules.dispatch import FreeSlot, Place, Policy, Snapshot, WaitingJob, Withhold, decide
+from tests.support.builders import a_pool, at
 
 
 def waiting(job_id: int, **changes: Any) -> WaitingJob:

@@ -5,12 +5,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import START, at, job_news
 
 from andon.model.job_states import JobStatus
 from andon.model.news import JobNews
 from andon.model.nouns import Job
 from andon.rules.job_news import merge
+from tests.support.builders import START, at, job_news
 
 
 def fold(news: list[JobNews]) -> Job:

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import START, a_pool, at
 
 from andon.model.claim_states import ClaimState
 from andon.model.job_states import JobStatus
 from andon.rules.why import CAUSES, WITHHELD, Situation, why
+from tests.support.builders import START, a_pool, at
 
 SPOKEN = [
     "gate",

@@ -2,8 +2,6 @@
 
 import pytest
 from sqlalchemy import select
-from tests.support.builders import a_claim, a_config, at, job_news, run_news
-from tests.support.running import read, rows, write
 
 from andon.model.claim_states import ClaimEvent, ClaimState
 from andon.model.machine import Rejected
@@ -14,6 +12,8 @@ from andon.store.claims import Change
 from andon.store.schema import claims as claims_table
 from andon.store.schema import outbox
 from andon.store.transaction import Store
+from tests.support.builders import a_claim, a_config, at, job_news, run_news
+from tests.support.running import read, rows, write
 
 CONFIG = a_config()
 

@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news, slot_of, the_end
-from tests.support.running import read, write
 
 from andon.model.claim_states import ClaimState
 from andon.model.nouns import Claim
@@ -14,6 +12,8 @@ from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import apply_report, wishes
 from andon.store.outbox import is_pending
 from andon.store.transaction import Store
+from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news, slot_of, the_end
+from tests.support.running import read, write
 
 CONFIG = a_config()
 POOLS = {pool.name: pool for pool in CONFIG.pool}

@@ -8,13 +8,13 @@ from pathlib import Path
 from random import Random
 
 from sqlalchemy import text
-from tests.support.builders import a_claim
 
 from andon.runtime.ids import SortableIds
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims
 from andon.store.database import sqlite_engine
 from andon.store.transaction import Store, Tx
+from tests.support.builders import a_claim
 
 CLAIMERS = 50
 

@@ -16,7 +16,6 @@ import msgspec
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import text
-from tests.support.builders import a_config, a_pool, a_report, at, idle, job_news, slot_of, the_end
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.config import Owner
@@ -34,6 +33,7 @@ from andon.store.dispatch import dispatch_once
 from andon.store.doubt import doubt
 from andon.store.migrate import migrate
 from andon.store.transaction import Store
+from tests.support.builders import a_config, a_pool, a_report, at, idle, job_news, slot_of, the_end
 
 SLOTS = 3
 JOBS = st.integers(1, 4)

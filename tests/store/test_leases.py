@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from tests.support.running import write
 
 from andon.sim.virtual_time import VirtualClock
 from andon.store import leases
 from andon.store.leases import Fenced, Lease
 from andon.store.transaction import Store
+from tests.support.running import write
 
 LASTS = timedelta(seconds=15)
 

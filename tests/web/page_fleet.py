@@ -12,8 +12,6 @@ import httpx2
 import uvicorn
 from sqlalchemy import insert, update
 from starlette.applications import Starlette
-from tests.support.builders import a_claim, a_report, job_news, run_news, slot_of, the_end
-from tests.support.running import read, write
 
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.config import Config, Owner, Pool, Rails, Server
@@ -37,6 +35,8 @@ from andon.web.app import make_app
 from andon.web.control_plane import ControlPlane
 from andon.web.metrics import Metrics
 from andon.web.pages import PAGES
+from tests.support.builders import a_claim, a_report, job_news, run_news, slot_of, the_end
+from tests.support.running import read, write
 
 POOLS = (
     Pool(name="linux", labels=("self-hosted", "linux"), trust="any"),

@@ -6,9 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.builders import a_claim, a_config, a_report, idle, job_news
-from tests.support.control import ENROLMENT, a_control_plane, ask
-from tests.support.running import read, write
 
 from andon.model.claim_states import ClaimState
 from andon.model.wire import SyncAnswer, SyncRequest
@@ -17,6 +14,9 @@ from andon.store import claims, hosts
 from andon.store.apply_news import apply_job_news
 from andon.store.transaction import Store
 from andon.web.control_plane import ControlPlane
+from tests.support.builders import a_claim, a_config, a_report, idle, job_news
+from tests.support.control import ENROLMENT, a_control_plane, ask
+from tests.support.running import read, write
 
 
 def enrol_body(now: VirtualClock, /, **changes: Any) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def test_an_enrolled_host_may_sync_and_its_token_is_kept_hashed(store: Store, cl
         (422, {"name": "../etc"}),
         (422, {"name": ""}),
         (422, {"clock": "late"}),
+        (422, {"clock": "2026-01-01T00:00:00"}),
         (400, None),
     ],
 )

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
-from tests.support.control import a_control_plane, ask, delivery_headers
-from tests.support.running import rows, write
 
 from andon.sim.virtual_time import VirtualClock
 from andon.store import deliveries
 from andon.store.schema import deliveries as table
 from andon.store.transaction import Store
 from andon.web.ingest import MAX_BODY
+from tests.support.control import a_control_plane, ask, delivery_headers
+from tests.support.running import rows, write
 
 BODY = json.dumps({"action": "queued"}).encode()
 
@@ -37,6 +37,7 @@ def test_a_signed_delivery_is_stored_before_it_is_acknowledged(store: Store, clo
         (401, BODY, {"x-hub-signature-256": "nonsense \u00e9"}),
         (400, b"{broken", {}),
         (400, b"\xff\xfe", {}),
+        (400, b'{"action": "\xff"}', {}),
         (400, b"[" * 100_000, {}),
         (400, BODY, {"x-github-delivery": None}),
         (400, BODY, {"x-github-event": None}),

@@ -7,7 +7,6 @@ from random import Random
 
 import httpx2
 import pytest
-from tests.web.page_fleet import PageFleet, Served
 
 from andon.model.config import Config, Pool
 from andon.model.config import GitHub as GitHubTable
@@ -16,6 +15,7 @@ from andon.runtime.clock import SystemClock
 from andon.runtime.ids import SortableIds
 from andon.serve import serve_control_plane
 from andon.web import live
+from tests.web.page_fleet import PageFleet, Served
 
 PATIENCE_S = 20.0
 

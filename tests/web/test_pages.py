@@ -5,9 +5,6 @@ from html.parser import HTMLParser
 
 import pytest
 from sqlalchemy import Engine, event
-from tests.support.builders import slot_of
-from tests.support.running import read
-from tests.web.page_fleet import CONFIG, PageFleet, fill_busy, observing, with_token
 
 from andon.model.host_states import Intent
 from andon.model.wire import SlotState
@@ -16,6 +13,9 @@ from andon.store import fleet_views, job_views, jobs
 from andon.store.transaction import Store
 from andon.web.board import SHOWN_WAITING, columns, read_board
 from andon.web.slot_cells import STATES
+from tests.support.builders import slot_of
+from tests.support.running import read
+from tests.web.page_fleet import CONFIG, PageFleet, fill_busy, observing, with_token
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202egpj.exe\x1b[31m"
 

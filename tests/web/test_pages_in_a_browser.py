@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.builders import START
 from tests.web.browser import Tab, browsing, find_browser
 from tests.web.page_fleet import PageFleet, Served, fill_busy
