@@ -81,6 +81,7 @@ class World:
             lease=self._leadership.lease,
         )
         self.seq = 0
+        self._sweep = Sweep(self.fleet)
         self._outbox = Outbox(self.fleet, acts(self.fleet), lambda: None)
 
     async def start(self) -> None:
@@ -105,7 +106,7 @@ class World:
         return list(self.github.create_run(spec)["jobs"])
 
     async def sweep(self) -> None:
-        await Sweep(self.fleet).run_once()
+        await self._sweep.run_once()
 
     async def deliver(self) -> None:
         await ApplyDeliveries(self.fleet).run_once()
