@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.model.job_states import JobStatus
+from andon.model.job_states import JOBS, JobStatus
 from andon.model.news import JobNews
 from andon.model.nouns import Job
 from andon.rules.job_news import merge
@@ -89,3 +89,13 @@ def test_the_jobs_own_conclusion_wins_over_its_runs_in_either_order() -> None:
 def test_the_later_time_decides_between_queued_and_waiting() -> None:
     later = fold([job_news(status="waiting", order_at=at(2)), job_news(status="queued", order_at=at(1))])
     assert later.status is JobStatus.WAITING
+
+
+@given(st.permutations(story()))
+def test_every_move_of_a_job_stands_in_its_table(order: list[JobNews]) -> None:
+    job: Job | None = None
+    for news in order:
+        before = job.status if job else None
+        job = merge(job, news, owner="acme", pool="linux", now=START).job
+        if before is not None and before is not job.status:
+            assert JOBS.advance(before, f"seen_{job.status.value}") is job.status

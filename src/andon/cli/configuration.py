@@ -44,16 +44,6 @@ def data_folder(path: Path, given: Path | None) -> Path:
     return (given if given is not None else path.parent).absolute()
 
 
-def load_config(path: Path) -> Config:
-    """The configuration in `path`, checked as far as it goes without its neighbours.
-
-    Raises Refused with `FILE:LINE: what. What to do.` for the first thing that makes it unusable.
-    """
-    config = load_toml(path, Config)
-    _refuse_first(placed(path, check(config)))
-    return config
-
-
 def load_for_control_plane(given: Path | None, data: Path | None, listen: str | None = None) -> Loaded:
     """The configuration of `andon up`, with the files that it needs; `listen` overrides the file's.
 

@@ -12,9 +12,10 @@ from andon.cli.options import ConfigFile, DataFolder, Json, ServerUrl, TokenFile
 from andon.cli.output import duration, make_console, plain, print_json, shown_time, strong, word
 from andon.cli.reading import Reader, read
 from andon.model.why import Why
+from andon.rules.why import WITHHELD
 from andon.runtime.clock import SystemClock
 
-WITHHELD_OR_STRANDED = frozenset({"gate", "concurrency_group", "capped", "reserved", "stranded"})
+WITHHELD_OR_STRANDED = WITHHELD | {"stranded"}
 """Causes that do not pass by themselves when a slot is free (interfaces.md section 10)."""
 
 

@@ -23,7 +23,7 @@ from andon.rules.why import Situation, Why, why
 from andon.store import claims, hosts, jobs
 from andon.store.pauses import Pause, pause_of, pauses
 from andon.store.rows import to_struct
-from andon.store.schema import LIVE_CLAIM, NOT_OVER, journal
+from andon.store.schema import LIVE_CLAIM, journal
 from andon.store.schema import jobs as jobs_table
 from andon.store.schema import runs as runs_table
 
@@ -243,17 +243,6 @@ def list_jobs(connection: Connection, wanted: Filter, limit: int, before: int | 
         on_host = select(claims.claims.c.job_id).where(claims.claims.c.host == wanted.host)
         query = query.where(jobs_table.c.id.in_(on_host))
     return [to_struct(row, Job) for row in connection.execute(query).mappings()]
-
-
-_OPEN_FIRST = case({JobStatus.IN_PROGRESS.value: 0, JobStatus.QUEUED.value: 1}, value=jobs_table.c.status, else_=2)
-
-
-def open_jobs(connection: Connection, limit: int) -> list[Job]:
-    """Jobs that are not over: running ones first, then by age."""
-    rows = connection.execute(
-        select(jobs_table).where(NOT_OVER).order_by(_OPEN_FIRST, jobs_table.c.created_at, jobs_table.c.id).limit(limit)
-    ).mappings()
-    return [to_struct(row, Job) for row in rows]
 
 
 _HELD_LAST = case({JobStatus.QUEUED.value: 0}, value=jobs_table.c.status, else_=1)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from andon.model.config import Pool
 from andon.model.job_states import JobStatus
@@ -115,12 +115,19 @@ def waiting_counts(connection: Connection) -> list[tuple[str, str, int]]:
 # more than the database does. Instants are microseconds here (store.columns).
 _OLDEST_WAITING = text(
     f"""
+    WITH RECURSIVE waiting(owner) AS (
+        SELECT min(owner) FROM jobs WHERE status = 'queued' AND pool = :pool
+        UNION ALL
+        SELECT (SELECT min(jobs.owner) FROM jobs
+                WHERE jobs.status = 'queued' AND jobs.pool = :pool AND jobs.owner > waiting.owner)
+        FROM waiting WHERE waiting.owner IS NOT NULL
+    )
     SELECT jobs.id, jobs.repository, jobs.owner, jobs.pool, jobs.run_id, jobs.attempt,
            coalesce(jobs.queued_at, jobs.created_at), jobs.fork
-    FROM (SELECT DISTINCT pool, owner FROM jobs WHERE status = 'queued' AND pool = :pool) AS waiting
+    FROM waiting
     JOIN jobs ON jobs.id IN (
         SELECT oldest.id FROM jobs AS oldest
-        WHERE oldest.status = 'queued' AND oldest.pool = waiting.pool AND oldest.owner = waiting.owner
+        WHERE oldest.status = 'queued' AND oldest.pool = :pool AND oldest.owner = waiting.owner
           AND oldest.owner NOT IN :paused_owners AND oldest.repository NOT IN :paused_repositories
           AND (:trust = 'any' OR (NOT oldest.fork
                AND (:trust = 'no-forks' OR lower(oldest.repository) IN :listed)))
@@ -205,24 +212,6 @@ def oldest_queued_at(connection: Connection) -> dict[str, datetime]:
         .group_by(jobs.c.pool)
     )
     return {row[0]: row[1] for row in rows if row[1] is not None}
-
-
-def position_in_pool(connection: Connection, job: Job) -> int:
-    """The job's place among the unclaimed queued jobs of its pool, from 1."""
-    ahead = connection.execute(
-        select(func.count())
-        .select_from(jobs)
-        .where(
-            QUEUED,
-            jobs.c.pool == job.pool,
-            _no_live_claim,
-            or_(
-                jobs.c.queued_at < job.queued_at,
-                and_(jobs.c.queued_at == job.queued_at, jobs.c.id < job.id),
-            ),
-        )
-    )
-    return int(ahead.scalar_one()) + 1
 
 
 def assign_pools(tx: Tx, pools: Sequence[Pool]) -> int:

@@ -76,7 +76,7 @@ runs = Table(
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", _Counter, primary_key=True, autoincrement=False),
     Column("repository", String, nullable=False),
     Column("owner", String, nullable=False),
     Column("run_id", BigInteger, nullable=False),

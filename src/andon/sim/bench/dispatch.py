@@ -120,6 +120,7 @@ def _job(number: int, now: datetime) -> dict[str, object]:
         "status": "queued",
         "created_at": now,
         "queued_at": now,
+        "fork": False,
         "observed_at": now,
     }
 

@@ -119,7 +119,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "jobs",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("repository", sa.String(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
