@@ -1,6 +1,7 @@
 """`andon bench NAME`: measures ours beside a baseline in one run. Exit code 1 when a bound is missed."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,7 +32,10 @@ def bench(
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    result = asyncio.run(_bench(name, rounds, clock, say))
+    try:
+        result = asyncio.run(_bench(name, rounds, clock, say))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     if json:
         print_json({**msgspec.to_builtins(result), "holds": result.holds})
     else:
@@ -43,6 +47,10 @@ def bench(
 
 
 async def _bench(name: str, rounds: int | None, clock: SystemClock, say: Callable[[str], None]) -> "Result":
+    # What a benchmark started is ended by its own clean-up, so an end asked for must go through it.
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     # Imported on call: the base install has neither the store nor a server to measure.
     if name == "dispatch":
         from andon.sim.bench.dispatch import bench_dispatch
