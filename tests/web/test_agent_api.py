@@ -166,7 +166,7 @@ def test_an_older_sync_changes_nothing(store: Store, clock: VirtualClock) -> Non
     async def work(http: Any) -> int:
         token = (await enrol(http, clock)).json()["host_token"]
         await sync(http, token, a_report((idle(0), idle(1)), seq=5))
-        return (await sync(http, token, a_report((), seq=4))).status_code
+        return (await asyncio.wait_for(sync(http, token, a_report((), seq=4)), 10)).status_code
 
     assert ask(a_control_plane(store, clock), work) == 204
     assert len(read(store, hosts.free_slots)) == 2

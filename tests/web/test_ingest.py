@@ -74,6 +74,21 @@ def test_a_body_over_25_mb_is_refused(store: Store, clock: VirtualClock, declare
     assert rows(store, select(table)) == []
 
 
+def test_an_endless_body_is_not_read_to_its_end(store: Store, clock: VirtualClock) -> None:
+    read = 0
+
+    async def chunks() -> Any:
+        nonlocal read
+        for _ in range(60):
+            read += 1
+            yield b" " * (1 << 20)
+
+    control = a_control_plane(store, clock)
+    answer = ask(control, lambda http: http.post("/webhooks/github", content=chunks(), headers=delivery_headers(b"")))
+    assert answer.status_code == 413
+    assert read <= MAX_BODY // (1 << 20) + 2
+
+
 def test_a_duplicate_is_acknowledged_and_stored_once(store: Store, clock: VirtualClock) -> None:
     for _ in range(2):
         assert post(store, clock, BODY, delivery_headers(BODY)).status_code == 202
