@@ -112,6 +112,23 @@ def test_a_job_cancelled_before_the_mint_leaves_no_registration(play: Any) -> No
     play(story)
 
 
+def test_a_mint_whose_answer_was_lost_and_whose_job_was_cancelled_leaves_no_registration(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.fault(kind="api_reply_lost", match={"endpoint": MINT}, count=1)
+        (job,) = await queued(world)
+        await world.act()
+        assert len(world.registrations()) == 1
+        world.cancel_the_run()
+        await world.sweep()
+        assert await world.claim_of(job) is None
+        for _ in range(2):
+            await world.pass_time(2)
+            await world.act()
+        assert world.registrations() == set()
+
+    play(story)
+
+
 def test_a_reservation_that_nobody_mints_is_given_back_and_its_name_retired(play: Any) -> None:
     async def story(world: Any) -> None:
         world.fault(kind="api_reply_lost", match={"endpoint": MINT}, count=1)
