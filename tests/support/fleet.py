@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from andon.agent.cgroups import cgroup_base, remove_cgroup
+from andon.agent.layout import Root
+
 LABELS = ["self-hosted", "linux", "x64"]
 SECRET = "a-secret-of-the-test"
 
@@ -219,6 +222,13 @@ command = ["{sys.executable}", "-m", "andon.sim.runner"]
             except ProcessLookupError:
                 pass
         wait_for("the runners are gone", lambda: not self.runner_processes(), seconds=10)
+        for name in self.hosts:
+            # Their agent would have taken the cgroups away; it was ended before them.
+            base = cgroup_base(Root(path=self.folder / name / "root"))
+            for cgroup in sorted(base.glob("*/")) if base is not None else []:
+                wait_for(f"{cgroup} is empty", lambda cgroup=cgroup: remove_cgroup(str(cgroup)), seconds=10)
+            if base is not None and base.exists():
+                base.rmdir()
 
 
 @contextmanager
