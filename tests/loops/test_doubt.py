@@ -345,3 +345,21 @@ def test_demand_of_a_run_that_github_lost_ends(play: Any) -> None:
             assert (await world.job(job)).status is expected
 
     play(story)
+
+
+def test_one_repositorys_trouble_does_not_hide_the_others_news(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (job,) = world.run("build", repository="acme/other")
+        asking = world.fleet.github.runs
+
+        async def broken(repository: str, status: str) -> Any:
+            if repository == "acme/app":
+                raise RuntimeError("a bug of ours")
+            return await asking(repository, status)
+
+        world.fleet.github.runs = broken
+        await world.sweep()
+        assert (await world.job(job)).status is JobStatus.QUEUED
+        assert world.log.faults == ["sweep.broke"]
+
+    play(story, a_config(owner=(Owner(login="acme", repositories=("acme/app", "acme/other")),)))

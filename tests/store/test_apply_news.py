@@ -6,13 +6,14 @@ from sqlalchemy import select
 from andon.model.claim_states import ClaimEvent, ClaimState
 from andon.model.machine import Rejected
 from andon.model.news import Ignored
-from andon.store import claims, jobs, journal
+from andon.store import claims, fleet_views, hosts, jobs, journal
 from andon.store.apply_news import Applied, apply_job_news, apply_run_news
+from andon.store.apply_sync import apply_report
 from andon.store.claims import Change
 from andon.store.schema import claims as claims_table
 from andon.store.schema import outbox
 from andon.store.transaction import Store
-from tests.support.builders import a_claim, a_config, at, job_news, run_news
+from tests.support.builders import a_claim, a_config, a_report, at, idle, job_news, run_news
 from tests.support.running import read, rows, write
 
 CONFIG = a_config()
@@ -140,3 +141,30 @@ def test_unclear_order_is_asked_at_the_api(store: Store) -> None:
     hear(store, order_at=None)
     hear(store, status="waiting", order_at=None)
     assert [row["kind"] for row in rows(store, select(outbox))] == ["learn_job"]
+
+
+def test_late_news_of_a_run_tells_the_journal_nothing(store: Store) -> None:
+    write(store, lambda tx: apply_run_news(tx, run_news(status="completed", conclusion="success"), CONFIG))
+    write(store, lambda tx: apply_run_news(tx, run_news(status="in_progress"), CONFIG))
+    lines = read(store, lambda connection: journal.newest(connection, 10))
+    assert [line.entry.kind for line in lines] == ["run.completed"]
+
+
+def test_a_shuffle_between_repositories_moves_the_claims_repository_too(store: Store) -> None:
+    """Runners of an organisation take jobs of any repository of it."""
+    two_claimed_jobs(store)
+    hear(store, job_id=3, repository="acme/other")
+    hear(store, job_id=3, repository="acme/other", status="in_progress", runner_name="r1")
+    assert (claim(store, "clm_1").job_id, claim(store, "clm_1").repository) == (3, "acme/other")
+
+
+def test_wanted_slots_count_work_whose_runner_is_still_starting(store: Store) -> None:
+    write(store, lambda tx: hosts.enrol(tx, "host-a", "aht_x"))
+    known = read(store, lambda connection: hosts.get_host(connection, "host-a"))
+    assert known is not None
+    write(store, lambda tx: apply_report(tx, known, a_report((idle(0), idle(1))), {}))
+    hear(store, job_id=1)
+    hear(store, job_id=2)
+    write(store, lambda tx: claims.reserve(tx, [a_claim(job_id=1, state=ClaimState.MINTED)]))
+    (pool,) = read(store, lambda connection: fleet_views.pool_views(connection, CONFIG))
+    assert (pool.waiting, pool.starting, pool.running) == (1, 1, 0)
