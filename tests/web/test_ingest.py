@@ -70,7 +70,7 @@ def test_a_body_over_25_mb_is_refused(store: Store, clock: VirtualClock, declare
     control = a_control_plane(store, clock)
     content = body if declared else chunks()
     answer = ask(control, lambda http: http.post("/webhooks/github", content=content, headers=headers))
-    assert answer.status_code == 413
+    assert (answer.status_code, bool(answer.json()["error"]["hint"])) == (413, True)
     assert rows(store, select(table)) == []
 
 

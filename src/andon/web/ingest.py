@@ -37,7 +37,8 @@ async def receive(request: Request) -> Response:
     try:
         body = await read_body(request, MAX_BODY)
     except Refusal as error:
-        raise refuse(error.status, "too_large", str(error)) from None
+        hint = "GitHub sends no larger payload. Nothing was stored."
+        raise refuse(error.status, "too_large", str(error), hint) from None
     given = request.headers.get(signature.HEADER)
     if given is None:
         raise refuse(401, "no_signature", "The delivery is not signed.", "Set the hook's secret at GitHub.")
