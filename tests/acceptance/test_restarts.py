@@ -11,9 +11,14 @@ JOBS = 6
 
 
 def held_jobs(folder: Path) -> list[dict[str, Any]]:
-    """Jobs that say that they run, and go on until a file lets them go."""
+    """Jobs that say that they run, and go on until a file lets them go.
+
+    The file that says so appears whole: a reader that comes between its making and its filling
+    would find a job without a process.
+    """
     step = (
-        f'echo $$ > "{folder}/running-$GITHUB_RUN_ID-$RUNNER_NAME"\n'
+        f'mine="running-$GITHUB_RUN_ID-$RUNNER_NAME"\n'
+        f'echo $$ > "{folder}/.$mine" && mv "{folder}/.$mine" "{folder}/$mine"\n'
         f'until [ -e "{folder}/go" ]; do read -t 0.1 <> <(:) || :; done\n'
         "echo it went on to its end\n"
     )
@@ -21,11 +26,11 @@ def held_jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def running(folder: Path) -> dict[str, int]:
-    return {path.name: int(path.read_text() or 0) for path in folder.glob("running-*")}
+    return {path.name: int(path.read_text()) for path in folder.glob("running-*")}
 
 
-def alive(pids: dict[str, int]) -> bool:
-    return all(Path(f"/proc/{pid}").exists() for pid in pids.values())
+def gone(pids: dict[str, int]) -> list[str]:
+    return [name for name, pid in pids.items() if not Path(f"/proc/{pid}").exists()]
 
 
 def end_and_start_everything(stage: Stage) -> None:
@@ -46,7 +51,7 @@ def test_restarts_of_everything_end_no_job(tmp_path: Path) -> None:
         steps = running(tmp_path)
         for _ in range(3):
             end_and_start_everything(stage)
-            assert alive(steps), "a job's process went away with a program of ours"
+            assert gone(steps) == [], "a job's process went away with a program of ours"
         wait_for(
             "all hosts report", lambda: all(h["observed"] == "reporting" for h in stage.ask("/api/v1/hosts")["items"])
         )
