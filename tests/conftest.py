@@ -1,5 +1,6 @@
 """Two tiers: `make test` runs each property at a tenth of its count or less, `make proof` in full."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,11 +9,15 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, settings
 
+from andon.runtime.errors import Refused
 from andon.runtime.ids import SortableIds
+from andon.sim.stage.postgres import PostgresServer
 from andon.sim.virtual_time import VirtualClock
-from andon.store.database import SqliteDatabase
-from andon.store.migrate import migrate
+from andon.store.postgres import PostgresDatabase
+from andon.store.sqlite import SqliteDatabase
 from andon.store.transaction import Store
+from tests.support import contract_watch
+from tests.support.databases import KINDS, Place, a_place, make_template
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("test", max_examples=60, deadline=None, suppress_health_check=_QUIET, print_blob=True)
@@ -51,19 +56,57 @@ def count(request: pytest.FixtureRequest) -> Callable[[int], int]:
     return lambda full: full if proof else max(1, full // 10)
 
 
+@pytest.fixture(autouse=True)
+def github_contract() -> Iterator[None]:
+    """Whatever a test's watched sandbox was asked and answered fits what GitHub publishes."""
+    yield
+    assert contract_watch.take() == []
+
+
 @pytest.fixture
 def clock() -> VirtualClock:
     return VirtualClock()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for this session, with a migrated template. Loud skip where none is to be had."""
+    # Speed before durability: a test that ends the server by force takes one of its own.
+    settings = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(PostgresServer.started(settings))
+        except Refused as error:
+            pytest.skip(f"PostgreSQL: {error}")
+        make_template(server)
+        yield server
+
+
+BOTH = ("store", "loops")
+"""Folders whose tests hold for every database: they run on both."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "place" in metafunc.fixturenames:
+        both = metafunc.definition.path.parent.name in BOTH
+        # A file that is about one of them says so.
+        kinds = getattr(metafunc.module, "DATABASES", KINDS if both else KINDS[:1])
+        metafunc.parametrize("place", kinds, indirect=True)
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    path = tmp_path / "andon.db"
-    made = SqliteDatabase(path, lambda engine: migrate(engine, str(path)))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with a_place(request.param, tmp_path, lambda: request.getfixturevalue("postgres")) as made:
+        yield made
+
+
+@pytest.fixture
+def database(place: Place) -> Iterator[SqliteDatabase | PostgresDatabase]:
+    made = place.open()
     yield made
     made.close()
 
 
 @pytest.fixture
-def store(database: SqliteDatabase, clock: VirtualClock) -> Store:
+def store(database: SqliteDatabase | PostgresDatabase, clock: VirtualClock) -> Store:
     return Store(database, clock, SortableIds(clock, Random(1)))

@@ -1,10 +1,9 @@
 """Under 50 parallel claimers a job has at most one live claim and a slot at most one runner (R17)."""
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from sqlalchemy import text
@@ -12,9 +11,9 @@ from sqlalchemy import text
 from andon.runtime.ids import SortableIds
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims
-from andon.store.database import sqlite_engine
 from andon.store.transaction import Store, Tx
 from tests.support.builders import a_claim
+from tests.support.databases import Place
 
 CLAIMERS = 50
 
@@ -31,8 +30,8 @@ def wishes(rng: Random, claimer: int) -> list[dict[str, object]]:
     ]
 
 
-def assert_nothing_doubled(path: Path) -> None:
-    engine = sqlite_engine(path)
+def assert_nothing_doubled(place: Place) -> None:
+    engine = place.engine()
     with engine.connect() as connection:
         live = connection.execute(text("SELECT job_id, host, slot FROM claims WHERE state = 'reserved'")).all()
     engine.dispose()
@@ -41,7 +40,7 @@ def assert_nothing_doubled(path: Path) -> None:
     assert max(Counter((row.host, row.slot) for row in live).values()) == 1
 
 
-def test_claimers_in_one_process(store: Store, tmp_path: Path, count: Callable[[int], int]) -> None:
+def test_claimers_in_one_process(store: Store, place: Place, count: Callable[[int], int]) -> None:
     async def claimer(number: int) -> None:
         for wish in wishes(Random(number), number):
             await store.write(lambda tx, wish=wish: claims.reserve(tx, [a_claim(**wish)]))
@@ -51,28 +50,26 @@ def test_claimers_in_one_process(store: Store, tmp_path: Path, count: Callable[[
 
     for _ in range(count(10)):
         asyncio.run(main())
-        assert_nothing_doubled(tmp_path / "andon.db")
+        assert_nothing_doubled(place)
         asyncio.run(store.write(lambda tx: tx.connection.execute(text("DELETE FROM claims"))))
 
 
-def test_claimers_that_should_not_be_there_at_all(store: Store, tmp_path: Path) -> None:
-    """Two leaders by mistake: fifty connections of their own, behind the writer's back."""
-    engine = sqlite_engine(tmp_path / "andon.db", readers=CLAIMERS)
+def test_claimers_that_should_not_be_there_at_all(store: Store, place: Place) -> None:
+    """Two leaders by mistake: fifty connections of their own, behind the writer's back and lock."""
+    engine = place.engine(CLAIMERS)
     clock = VirtualClock()
 
     def claimer(number: int) -> None:
         for wish in wishes(Random(number), number)[:5]:
             with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA busy_timeout=60000")
-                connection.rollback()
+                if place.kind == "sqlite":
+                    connection.exec_driver_sql("PRAGMA busy_timeout=60000")
+                    connection.rollback()
                 with connection.begin():
                     tx = Tx(connection, clock.now(), SortableIds(clock, Random(number)))
                     claims.reserve(tx, [a_claim(**wish)])
 
-    threads = [threading.Thread(target=claimer, args=(number,)) for number in range(CLAIMERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(CLAIMERS) as threads:
+        list(threads.map(claimer, range(CLAIMERS)))
     engine.dispose()
-    assert_nothing_doubled(tmp_path / "andon.db")
+    assert_nothing_doubled(place)

@@ -28,10 +28,10 @@ from andon.store import claims, hosts
 from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change, advance
-from andon.store.database import SqliteDatabase
 from andon.store.dispatch import dispatch_once
 from andon.store.doubt import doubt
 from andon.store.migrate import migrate
+from andon.store.sqlite import SqliteDatabase
 from andon.store.transaction import Store
 from tests.support.builders import a_config, a_pool, a_report, at, idle, job_news, slot_of, the_end
 

@@ -1,43 +1,88 @@
-"""Migrations end in exactly the schema; a newer database is refused and left as it is."""
+"""Migrations end in exactly the schema, on both databases; a newer database is refused and left as it is."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
 
 from andon.runtime.errors import Refused
-from andon.store.database import sqlite_engine
+from andon.sim.stage.postgres import PostgresServer
 from andon.store.migrate import migrate
+from andon.store.postgres import postgres_engine
 from andon.store.schema import metadata
+from andon.store.sqlite import sqlite_engine
+from tests.support.databases import KINDS
+
+NEWEST = ScriptDirectory("src/andon/store/migrations").get_current_head()
 
 
-def test_from_empty_to_exactly_the_schema(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path / "a.db")
-    assert migrate(engine, "a.db") is None
-    with engine.connect() as connection:
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A database with nothing in it."""
+    if request.param == "sqlite":
+        engine = sqlite_engine(tmp_path / "a.db")
+        yield engine
+        engine.dispose()
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.fresh_database()
+    engine = postgres_engine(url)
+    yield engine
+    engine.dispose()
+    server.drop_database(url)
+
+
+def test_from_empty_to_exactly_the_schema(empty: Engine) -> None:
+    assert migrate(empty, "a.db") is None
+    with empty.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        live = connection.execute(
-            text("SELECT sql FROM sqlite_master WHERE name IN ('ux_claims_live_job', 'ux_claims_live_slot')")
-        ).scalars()
-        # Alembic does not compare the condition of a partial index.
-        assert all("WHERE state IN ('busy'" in sql for sql in live)
-    engine.dispose()
 
 
-def test_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path / "a.db")
-    migrate(engine, "a.db")
-    assert migrate(engine, "a.db") == "0001"
-    engine.dispose()
+def test_partial_indexes_have_their_conditions(empty: Engine) -> None:
+    """Alembic does not compare them, and the two unique ones are the last line against doubling (R17)."""
+    migrate(empty, "a.db")
+    found = {
+        index["name"]: str(index.get("dialect_options", {}).get(f"{empty.dialect.name}_where", ""))
+        for table in metadata.tables
+        for index in inspect(empty).get_indexes(table)
+    }
+    wanted = {
+        index.name: index.dialect_options[empty.dialect.name]["where"]
+        for table in metadata.tables.values()
+        for index in table.indexes
+    }
+    assert found.keys() >= wanted.keys()
+    for name, condition in wanted.items():
+        assert bool(found[name]) == (condition is not None), name
+    assert "busy" in found["ux_claims_live_job"] and "busy" in found["ux_claims_live_slot"]
 
 
-def test_a_database_of_a_newer_version_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path / "a.db")
-    migrate(engine, "a.db")
-    with engine.begin() as connection:
+def test_twice_changes_nothing(empty: Engine) -> None:
+    migrate(empty, "a.db")
+    assert migrate(empty, "a.db") == NEWEST
+
+
+def test_a_database_of_a_newer_version_is_refused_in_one_sentence(empty: Engine) -> None:
+    migrate(empty, "a.db")
+    with empty.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Refused, match=r"a\.db: the database was written by a newer version of Andon \(schema 9999\)"):
-        migrate(engine, "a.db")
-    engine.dispose()
+        migrate(empty, "a.db")
+
+
+def test_two_replicas_that_start_together_migrate_once(
+    postgres: PostgresServer, together: Callable[..., list[object]]
+) -> None:
+    url = postgres.fresh_database()
+    engines = [postgres_engine(url) for _ in range(4)]
+    assert sorted(together(*(lambda engine=engine: migrate(engine, "x") for engine in engines)), key=str) == [
+        *[NEWEST] * 3,
+        None,
+    ]
+    for engine in engines:
+        engine.dispose()
+    postgres.drop_database(url)

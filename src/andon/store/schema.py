@@ -195,6 +195,21 @@ host_tokens = Table(
     Column("created_at", Instant, nullable=False),
 )
 
+enrolment_tokens = Table(
+    "enrolment_tokens",
+    metadata,
+    # One-use tokens (with `expires_at`), and host tokens that open nothing any more: what became of
+    # them is what their holder is told. Hashed at rest, like `host_tokens`.
+    Column("token_hash", String, primary_key=True),
+    Column("host", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("expires_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("since", Instant, nullable=False),
+)
+Index("ix_enrolment_tokens_host", enrolment_tokens.c.host)
+
 slots = Table(
     "slots",
     metadata,
@@ -288,4 +303,13 @@ leases = Table(
     Column("holder", String, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("expires_at", Instant, nullable=False),
+)
+
+nudges = Table(
+    "nudges",
+    metadata,
+    # PostgreSQL only: what each replica last woke, for the poll behind NOTIFY.
+    Column("name", String, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("replica", String, nullable=False),
 )

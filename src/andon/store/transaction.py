@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from andon.model.journal import Entry
 from andon.runtime.clock import Clock
 from andon.runtime.ids import Ids
+from andon.store.announcements import note
 from andon.store.bulk import insert_new
 from andon.store.database import Database
 from andon.store.schema import journal, outbox
@@ -29,12 +30,13 @@ class Tx:
         self._lines: list[dict[str, Any]] = []
         self._acts: list[dict[str, Any]] = []
 
-    def record(self, *entries: Entry) -> None:
-        """Journals, in the transaction that did what the lines say (R16)."""
-        for entry in entries:
+    def record(self, *entries: Entry) -> tuple[str, ...]:
+        """Journals, in the transaction that did what the lines say (R16); gives the lines' ids."""
+        made = tuple(self.ids.new("jrn") for _ in entries)
+        for line, entry in zip(made, entries, strict=True):
             self._lines.append(
                 {
-                    "id": self.ids.new("jrn"),
+                    "id": line,
                     "at": self.now,
                     "actor": entry.actor,
                     "kind": entry.kind,
@@ -50,6 +52,7 @@ class Tx:
                     "host": entry.host,
                 }
             )
+        return made
 
     def order(
         self,
@@ -84,6 +87,8 @@ class Tx:
             insert_new(self.connection, journal, self._lines)
         if self._acts:
             insert_new(self.connection, outbox, self._acts)
+        if self.nudges:
+            note(self.connection, self.nudges)
 
 
 class Store:

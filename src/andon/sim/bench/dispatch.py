@@ -19,7 +19,7 @@ from andon.rules.dispatch import Policy
 from andon.runtime.clock import Clock
 from andon.runtime.ids import Ids
 from andon.sim.bench.figures import Result, figure
-from andon.store.database import SqliteDatabase, sqlite_engine
+from andon.store.sqlite import SqliteDatabase, sqlite_engine
 from andon.store.dispatch import dispatch_once
 from andon.store.migrate import migrate
 from andon.store.schema import hosts, jobs, runs, slots

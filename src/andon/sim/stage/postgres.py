@@ -66,9 +66,9 @@ class PostgresServer:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def fresh_database(self, *, template: str = "template0") -> str:
+    def fresh_database(self, *, template: str = "template0", name: str | None = None) -> str:
         """Makes an empty database, or a copy of the one named `template`, and gives its address."""
-        name = f"andon_{os.getpid()}_{next(self._numbers)}"
+        name = name or f"andon_{os.getpid()}_{next(self._numbers)}"
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement)

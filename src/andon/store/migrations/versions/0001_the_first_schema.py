@@ -283,6 +283,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("slots", schema=None) as batch_op:
         batch_op.create_index("ix_slots_pool", ["pool"], unique=False)
+    op.create_table(
+        "nudges",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("replica", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_nudges")),
+    )
 
 
 def downgrade() -> None:

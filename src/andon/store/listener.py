@@ -1,0 +1,67 @@
+"""Hears what other control planes on the same PostgreSQL woke, on one direct connection.
+
+Notifications come at once; behind them the table is read each second, so that a lost one costs a
+second and never more (interfaces.md section 5).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+import psycopg
+
+from andon.runtime.clock import Clock
+from andon.runtime.logging import Logger
+from andon.store.announcements import CHANNEL, EVERYTHING, NEWER, NEWEST, told
+
+POLL = timedelta(seconds=1)
+
+
+class Listener:
+    """`wake` gets the names that another replica woke; `*` after a time without a connection."""
+
+    def __init__(
+        self, url: str, *, replica: str, wake: Callable[[Iterable[str]], None], clock: Clock, log: Logger
+    ) -> None:
+        self._url, self._replica, self._wake = url, replica, wake
+        self._clock, self._log = clock, log
+        self.listening = asyncio.Event()
+        """Set while notifications are heard."""
+
+    async def run(self) -> None:
+        """Listens until it is cancelled; a lost connection is made again."""
+        lost = False
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=5, application_name="andon listener", keepalives_idle=10
+                ) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    if lost:
+                        self._log.info("listener.connected")
+                    lost = False
+                    self.listening.set()
+                    # Whatever was told before we listened.
+                    self._wake([EVERYTHING])
+                    await self._hear(connection)
+            except (psycopg.Error, OSError) as error:
+                self.listening.clear()
+                if not lost:
+                    self._log.warning("listener.lost", error=str(error).strip())
+                lost = True
+                await self._clock.sleep(POLL.total_seconds())
+
+    async def _hear(self, connection: psycopg.AsyncConnection) -> None:
+        newest = await connection.execute(NEWEST)
+        row = await newest.fetchone()
+        seen = int(row[0]) if row else 0
+        while True:
+            async for notification in connection.notifies(timeout=POLL.total_seconds(), stop_after=1):
+                replica, names = told(notification.payload)
+                if replica != self._replica:
+                    self._wake(names)
+            rows = await (await connection.execute(NEWER, (seen,))).fetchall()
+            seen = max([seen, *(int(version) for _, version, _ in rows)])
+            missed = [str(name) for name, _, replica in rows if replica != self._replica]
+            if missed:
+                self._wake(missed)

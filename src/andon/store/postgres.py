@@ -1,0 +1,208 @@
+"""PostgreSQL: several control planes on one database, each with a writer thread and readers.
+
+Writers of all replicas are one after the other, as on SQLite, behind an advisory lock that ends
+with its transaction (ADR 7): what a transaction reads stands until it is written, in one query text
+for both databases. A replica that is paused inside a transaction loses its session, and with it the
+lock, after `IDLE_LIMIT_S`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from andon.runtime.errors import Refused
+from andon.store.announcements import announce, start_collecting
+from andon.store.database import Closed
+from andon.store.group_commit import GroupCommit
+
+T = TypeVar("T")
+
+WRITERS_LOCK = 0x616E646F6E
+"""The advisory lock of the writers: "andon" in ASCII. One fleet has one database."""
+IDLE_LIMIT_S = 5
+"""A transaction whose owner does nothing for so long is ended by the server."""
+LOCK_LIMIT_S = 10
+"""How long a writer waits for the others."""
+READERS = 4
+
+_BEGIN_WRITING = (
+    f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT_S}s'; "
+    f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
+)
+_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def server_address(url: str) -> str:
+    """The address without its password, for people. Raises Refused when it is no address."""
+    return _parsed(url).set(drivername="postgresql").render_as_string(hide_password=True)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Refused("[server] database is no address. Write postgresql://USER@HOST/DATABASE.") from None
+    if not parsed.database:
+        raise Refused(f"{parsed}: no database is named. Write postgresql://USER@HOST/DATABASE.")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int = 2) -> Engine:
+    """An engine whose transactions are begun by us with `begin`."""
+    engine = create_engine(
+        _parsed(url),
+        pool_size=connections,
+        max_overflow=2,
+        # Errors carry no values: one of them could be a JIT config on its way into a log (R26).
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "andon",
+            # A peer that is gone without a word is noticed, not waited for.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15000,
+        },
+    )
+
+    def on_connect(connection: Any, _record: object) -> None:
+        # The driver would begin transactions by itself, with a round trip of its own.
+        connection.autocommit = True
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    event.listen(engine, "handle_error", _leave_out_values)
+    return engine
+
+
+def _leave_out_values(context: ExceptionContext) -> None:
+    """The server's DETAIL quotes the row that it refused; a secret could be in it (R26)."""
+    original, raised = context.original_exception, context.sqlalchemy_exception
+    if isinstance(original, psycopg.Error) and original.diag.message_detail:
+        said = original.diag.message_primary or type(original).__name__
+        if raised is not None:
+            raised.args = tuple(str(each).replace(str(original), said) for each in raised.args)
+        original.args = (said,)
+
+
+def reading_engine(url: str) -> Engine:
+    """An engine whose transactions see one snapshot and cannot write."""
+    return postgres_engine(url, begin=_BEGIN_READING, connections=READERS)
+
+
+class PostgresDatabase:
+    """One replica's side of a shared database.
+
+    `prepare` is run before the writer starts: migrations. `replica` is how this process signs its
+    wake-ups. Raises Refused, with one sentence, when the server does not answer or does not let
+    us in, and whatever `prepare` raises.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prepare: Callable[[Engine], object] = lambda engine: None,
+        *,
+        replica: str = "",
+    ) -> None:
+        self._engine = postgres_engine(url)
+        self._reading = reading_engine(url)
+        try:
+            _check_reachable(self._engine, url)
+            prepare(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            self._reading.dispose()
+            raise
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._closed = False
+        self._writer = GroupCommit(
+            self._transaction,
+            still_open=_in_transaction,
+            before_commit=lambda connection: announce(connection, replica),
+        )
+
+    @property
+    def commits(self) -> int:
+        """How many commits were made."""
+        return self._writer.commits
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return await self._writer.write(work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with _begun(self._reading) as connection:
+                return work(connection)
+
+        if self._closed:
+            raise Closed
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.close()
+        self._readers.shutdown()
+        self._engine.dispose()
+        self._reading.dispose()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[Connection]:
+        with _begun(self._engine) as connection:
+            start_collecting(connection)
+            yield connection
+
+
+@contextlib.contextmanager
+def _begun(engine: Engine) -> Generator[Connection]:
+    """A connection inside a transaction, committed at the end.
+
+    After a restart of the server the pool holds connections that are gone. Nothing was asked in
+    this transaction yet, so a second try on a new connection is safe.
+    """
+    connection = engine.connect()
+    try:
+        try:
+            transaction = connection.begin()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            connection.close()
+            connection = engine.connect()
+            transaction = connection.begin()
+        with transaction:
+            yield connection
+    finally:
+        connection.close()
+
+
+def _check_reachable(engine: Engine, url: str) -> None:
+    try:
+        with engine.connect():
+            pass
+    except DBAPIError as error:
+        said = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+        raise Refused(
+            f"{server_address(url)}: PostgreSQL cannot be used ({said}). "
+            "Start the server, or correct [server] database."
+        ) from None
+
+
+def _in_transaction(connection: Connection) -> bool:
+    if connection.invalidated or connection.closed:
+        return False
+    driver: Any = connection.connection.driver_connection
+    return driver.pgconn.transaction_status == TransactionStatus.INTRANS
