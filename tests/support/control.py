@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx2
 
 from andon.github.signature import sign
 from andon.model.config import Config
+from andon.runtime.ids import SortableIds
 from andon.runtime.logging import logger
 from andon.sim.virtual_time import VirtualClock
+from andon.store.intake import Intake
+from andon.store.spool import Spool
 from andon.store.transaction import Store
 from andon.web.app import make_app
 from andon.web.control_plane import ControlPlane
@@ -22,9 +27,12 @@ ENROLMENT = "enrolment-secret"
 
 def a_control_plane(store: Store, clock: VirtualClock, config: Config | None = None, **changes: Any) -> ControlPlane:
     secrets = iter(range(1, 1000))
+    # A folder that nobody can make: a test that needs the spool brings its own.
+    spool = Spool(Path("/proc/no-spool"), SortableIds(clock, Random(2)))
     defaults: dict[str, Any] = {
         "config": config or a_config(),
         "store": store,
+        "intake": Intake(store, spool, logger("test")),
         "clock": clock,
         "log": logger("test"),
         "metrics": Metrics(),

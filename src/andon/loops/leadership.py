@@ -29,6 +29,11 @@ class Leadership:
         self._alone = alone
         self._lease: Lease | None = None
         self._trusted_until = 0.0
+        self._answered_until = 0.0
+
+    def answered(self) -> bool:
+        """Whether the database said lately who leads."""
+        return self._clock.monotonic() < self._answered_until
 
     def lease(self) -> Lease | None:
         """The lease, while it can be trusted."""
@@ -43,6 +48,7 @@ class Leadership:
         ):
             self._log.info("leadership.changed", leads=held is not None, generation=held.generation if held else None)
         self._lease = held
+        self._answered_until = asked + LASTS.total_seconds()
         if held is not None:
             self._trusted_until = asked + TRUSTED.total_seconds()
         return None

@@ -1,12 +1,14 @@
 """What `[server]` and `[github]` must satisfy for a control plane to start."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from andon.model.config import Config, GitHub, Server
 from andon.rules.config_finding import Finding, refused, warning
 from andon.rules.listen_address import is_http_url, parse_listen
 
 _SQLITE = "sqlite:///"
+_POSTGRES = "postgresql://"
 
 
 def check_server(server: Server) -> Iterator[Finding]:
@@ -48,17 +50,26 @@ def check_server(server: Server) -> Iterator[Finding]:
 
 def _check_database(server: Server) -> Iterator[Finding]:
     url = server.database
-    if url.startswith(("postgresql://", "postgresql+", "postgres://")):
-        yield refused(
-            'database names PostgreSQL, which this version does not serve yet. Use "sqlite:///andon.db".',
-            "server",
-            "database",
-        )
+    if url.startswith(_POSTGRES):
+        parts = urlsplit(url)
+        if parts.password is not None:
+            yield refused(
+                "database holds a password. Take it out, and keep it in the server user's ~/.pgpass file.",
+                "server",
+                "database",
+            )
+        if not parts.path.strip("/"):
+            yield refused(
+                'database names no database. Write it as "postgresql://user@host/name".', "server", "database"
+            )
     elif not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
         # The address may carry a password, so only its kind is repeated.
         kind = url.partition("://")[0] if "://" in url else url
         yield refused(
-            f'database is of the kind "{kind}", which is unknown. Use "sqlite:///FILE".', "server", "database"
+            f'database is of the kind "{kind}", which is unknown. '
+            'Use "sqlite:///FILE" or "postgresql://USER@HOST/NAME".',
+            "server",
+            "database",
         )
 
 

@@ -83,9 +83,9 @@ def apply_job_news(tx: Tx, news: JobNews, config: Config) -> Applied | Ignored:
         _bind(tx, job, news, config)
         if job.status is JobStatus.COMPLETED and merged.was is not JobStatus.COMPLETED:
             _expect_the_end(tx, job)
-        _free_other_demand(tx, job, news)
+        _free_other_demand(tx, job, news, config)
     elif job.status is not JobStatus.QUEUED:
-        _free_other_demand(tx, job, news)
+        _free_other_demand(tx, job, news, config)
     return Applied(job=job, changed=before is None or merged.was is not job.status)
 
 
@@ -184,7 +184,7 @@ def _expect_the_end(tx: Tx, job: Job) -> None:
         tx.nudges.add("claims")
 
 
-def _free_other_demand(tx: Tx, job: Job, news: JobNews) -> None:
+def _free_other_demand(tx: Tx, job: Job, news: JobNews, config: Config) -> None:
     """A live claim that stands for a job which needs it no more: its runner is given up, if idle."""
     claim = claims.live_claim_of_job(tx.connection, job.id)
     if claim is None or claim.state in (ClaimState.BUSY, ClaimState.ORPHANED) or _serves(claim, job):
@@ -194,6 +194,9 @@ def _free_other_demand(tx: Tx, job: Job, news: JobNews) -> None:
     )
     evidence = {"source": news.source}
     if claim.state is ClaimState.RESERVED:
+        if config.rails.mode == "observe":
+            # Its deadline comes in seconds: then the claims loop says what it would have done.
+            return
         # Nothing exists at GitHub that we know of; a mint under way is undone by its executor.
         advance(tx, claim, Change(event=ClaimEvent.GIVEN_UP, actor="loop:claims", reason=reason, evidence=evidence))
     else:

@@ -4,15 +4,17 @@ Reports are facts about runner processes: they name a claim, and a claim is one 
 an older generation in a report is still a fact. Orders go the other way and carry generations.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
-from andon.model.config import Pool
+from andon.model.config import Mode, Pool
+from andon.model.journal import Entry
 from andon.model.machine import Rejected
-from andon.model.nouns import Claim, Host
+from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import (
     ClaimOrder,
     EndReport,
@@ -27,6 +29,7 @@ from andon.rules.limits import registration_limit
 from andon.store import claims, hosts, jobs
 from andon.store.claims import Change, advance
 from andon.store.doubt import doubt
+from andon.store.rails import would
 from andon.store.transaction import Tx
 
 RAN_A_JOB = "Running job: "
@@ -126,8 +129,51 @@ def _advance_or_stay(tx: Tx, claim: Claim, change: Change) -> Claim:
     return claim if isinstance(moved, Rejected) else moved
 
 
+def _unwanted(connection: Connection, slots: Sequence[Slot]) -> list[tuple[Claim, Slot]]:
+    """Claims that were given up while their runner's process lives on, each with its slot."""
+    held = {slot.claim: slot for slot in slots if slot.claim}
+    known = claims.get_claims(connection, list(held))
+    # While GitHub says in_progress nothing is ended, whatever our own tables say (R28).
+    serving = jobs.runners_in_progress(connection, [claim.runner_name for claim in known.values()])
+    return [
+        (claim, held[claim.id])
+        for claim in known.values()
+        # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
+        if claim.state is ClaimState.RELEASED
+        and held[claim.id].state != SlotState.IDLE.value
+        and claim.runner_name not in serving
+    ]
+
+
+def note_withheld_stops(tx: Tx, host_name: str) -> int:
+    """In observe mode: journals, once a claim, each stop that is not ordered; counts the new ones."""
+    said = 0
+    for claim, slot in _unwanted(tx.connection, hosts.all_slots(tx.connection, host=host_name)):
+        entry = Entry(
+            actor="loop:claims",
+            kind="runner.would_stop",
+            subject_kind="claim",
+            subject_id=claim.id,
+            generation=slot.generation or claim.generation,
+            reason="rails are in observe mode: the host would have been told to end this runner's process, "
+            "since its claim was given up",
+            evidence={"slot": slot.slot, "slot_state": slot.state, "released": claim.reason},
+            job_id=claim.job_id,
+            host=host_name,
+        )
+        said += would(tx, key=f"stop:{claim.id}", entry=entry)
+    return said
+
+
 def wishes(
-    connection: Connection, host_name: str, *, now: datetime, ack: int, resync: bool, policy: dict[str, Any]
+    connection: Connection,
+    host_name: str,
+    *,
+    now: datetime,
+    ack: int,
+    resync: bool,
+    policy: dict[str, Any],
+    mode: Mode = "act",
 ) -> SyncAnswer:
     """What the control plane wants of the host now, from the state alone: safe to repeat."""
     host = hosts.get_host(connection, host_name)
@@ -144,17 +190,9 @@ def wishes(
                 deadline=claim.deadline or now,
             )
         )
-    held = {slot.claim: slot for slot in slots if slot.claim}
-    known = claims.get_claims(connection, list(held))
-    # While GitHub says in_progress nothing is ended, whatever our own tables say (R28).
-    serving = jobs.runners_in_progress(connection, [claim.runner_name for claim in known.values()])
     stops = tuple(
-        StopOrder(claim=claim.id, generation=held[claim.id].generation or claim.generation)
-        for claim in known.values()
-        # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
-        if claim.state is ClaimState.RELEASED
-        and held[claim.id].state != SlotState.IDLE.value
-        and claim.runner_name not in serving
+        StopOrder(claim=claim.id, generation=slot.generation or claim.generation)
+        for claim, slot in _unwanted(connection, slots)
     )
     return SyncAnswer(
         ack=ack,
@@ -164,6 +202,7 @@ def wishes(
             slots={str(slot.slot): slot.intent.value for slot in slots},
         ),
         claims=tuple(orders),
-        stop=stops,
+        # Ending a runner's process is an act: observe mode leaves it (R98).
+        stop=stops if mode == "act" else (),
         policy=policy,
     )

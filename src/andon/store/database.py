@@ -37,5 +37,9 @@ class Closed(AndonError):
     """The database is closed."""
 
 
+class Unavailable(AndonError):
+    """The database does not answer, or cannot write."""
+
+
 class RolledBack(AndonError):
     """The database undid a whole group of transactions because one of them failed."""

@@ -1,5 +1,7 @@
 """Webhook deliveries: kept raw before anything is understood, applied once per GUID (R1, R2)."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -24,30 +26,62 @@ MAX_ATTEMPTS = 5
 """A delivery that fails this often by our own fault is put aside as failed; a redelivery revives it."""
 
 
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery as it came in: checked, and not yet understood."""
+
+    guid: str
+    event: str
+    action: str | None
+    received_at: datetime
+    body: bytes
+
+
 def keep(tx: Tx, *, guid: str, event: str, action: str | None, body: bytes) -> bool:
-    """Stores a delivery; says whether it is new work.
+    """Stores one delivery; says whether it is new work."""
+    return keep_all(tx, (Received(guid=guid, event=event, action=action, received_at=tx.now, body=body),))[0]
+
+
+def keep_all(tx: Tx, received: Sequence[Received]) -> list[bool]:
+    """Stores deliveries; says of each whether it is new work.
 
     A GUID that was applied or ignored stays as it is; one that failed in us is tried again with
     the new body (github-contract section 2: a redelivery carries the same GUID).
     """
-    row: dict[str, Any] = {
-        "guid": guid,
-        "event": event,
-        "action": action,
-        "received_at": tx.now,
-        "state": "stored",
-        "body": body,
-    }
-    new = bool(insert_new(tx.connection, deliveries, [row]))
-    if not new:
+    rows: list[dict[str, Any]] = [
+        {
+            "guid": each.guid,
+            "event": each.event,
+            "action": each.action,
+            "received_at": tx.now,
+            "state": "stored",
+            "body": each.body,
+        }
+        for each in received
+    ]
+    inserted = insert_new(tx.connection, deliveries, rows)
+    new = [True] * len(rows) if inserted == len(rows) else _sort_out(tx, received, inserted)
+    if any(new):
+        tx.nudges.add("deliveries")
+    return new
+
+
+def _sort_out(tx: Tx, received: Sequence[Received], inserted: int) -> list[bool]:
+    """The same for deliveries of which only `inserted` were inserted: the others' GUIDs are known."""
+    # Writers are one after the other, so the newest rows are those of this transaction.
+    newest = select(deliveries.c.guid).order_by(deliveries.c.seq.desc()).limit(inserted)
+    fresh = set(tx.connection.execute(newest).scalars()) if inserted else set[str]()
+    new: list[bool] = []
+    for each in received:
+        if each.guid in fresh:
+            fresh.remove(each.guid)
+            new.append(True)
+            continue
         revived = tx.connection.execute(
             update(deliveries)
-            .where(deliveries.c.guid == guid, deliveries.c.state == "failed")
-            .values(state="stored", reason=None, attempts=0, body=body, received_at=tx.now)
+            .where(deliveries.c.guid == each.guid, deliveries.c.state == "failed")
+            .values(state="stored", reason=None, attempts=0, body=each.body, received_at=tx.now)
         )
-        new = revived.rowcount > 0
-    if new:
-        tx.nudges.add("deliveries")
+        new.append(revived.rowcount > 0)
     return new
 
 

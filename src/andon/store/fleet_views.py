@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 from andon.model.api import DeliveryView, HostView, OwnerView, PoolView, RunnerView, SlotView
 from andon.model.claim_states import ClaimState
 from andon.model.config import Config
-from andon.model.host_states import HostObserved, Intent
+from andon.model.host_states import HostObserved
 from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotState
 from andon.rules.slot_views import slot_state
@@ -90,22 +90,14 @@ def pool_views(connection: Connection, config: Config) -> list[PoolView]:
     for pool, _, count in jobs.waiting_counts(connection):
         waiting[pool] = waiting.get(pool, 0) + count
     oldest = jobs.oldest_queued_at(connection)
-    hosts_seen = host_views(connection)
-    slots = [slot for host in hosts_seen for slot in host.slots]
-    # A cordoned slot is idle and yet no capacity (R38).
-    idle = [
-        slot
-        for host in hosts_seen
-        for slot in host.slots
-        if (slot.state, slot.intent, host.intent) == ("idle", Intent.OPEN.value, Intent.OPEN.value)
-    ]
+    slots = [slot for host in host_views(connection) for slot in host.slots]
     return [
         PoolView(
             name=pool.name,
             labels=pool.labels,
             trust=pool.trust,
             slots=sum(1 for slot in slots if slot.pool == pool.name),
-            idle=sum(1 for slot in idle if slot.pool == pool.name),
+            idle=sum(1 for slot in slots if slot.pool == pool.name and slot.state == "idle"),
             starting=sum(1 for slot in slots if slot.pool == pool.name and slot.state == "starting"),
             running=sum(1 for slot in slots if slot.pool == pool.name and slot.state == "running"),
             waiting=waiting.get(pool.name, 0),
@@ -140,8 +132,18 @@ def owner_views(connection: Connection, config: Config) -> list[OwnerView]:
     return views
 
 
-def delivery_views(connection: Connection, limit: int, before: int | None = None) -> list[tuple[int, DeliveryView]]:
-    """Deliveries newest first, each behind its sequence number; `before` is the number to go on from."""
+def delivery_views(
+    connection: Connection,
+    limit: int,
+    before: int | None = None,
+    *,
+    state: str | None = None,
+    since: datetime | None = None,
+) -> list[tuple[int, DeliveryView]]:
+    """Deliveries newest first, each behind its sequence number; `before` is the number to go on from.
+
+    `since`: received then or later.
+    """
     query = (
         select(
             deliveries.c.seq,
@@ -157,6 +159,10 @@ def delivery_views(connection: Connection, limit: int, before: int | None = None
     )
     if before is not None:
         query = query.where(deliveries.c.seq < before)
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
+    if since is not None:
+        query = query.where(deliveries.c.received_at >= since)
     return [
         (
             row.seq,

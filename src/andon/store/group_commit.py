@@ -3,15 +3,13 @@ durable by one commit (design.md section 7). The same for both databases.
 """
 
 import asyncio
-import queue
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from andon.runtime.batches import Batches, Waiting
 from andon.store.database import Closed, RolledBack
 
 T = TypeVar("T")
@@ -19,13 +17,7 @@ T = TypeVar("T")
 MAX_GROUP = 256
 """Most transactions that share one commit: bounds how long the first of them waits."""
 
-
-class _Work:
-    """One waiting transaction."""
-
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
-        self.work = work
-        self.done: Future[Any] = Future()
+_Work = Callable[[Connection], Any]
 
 
 class GroupCommit:
@@ -46,72 +38,45 @@ class GroupCommit:
         self._transaction = transaction
         self._still_open = still_open
         self._before_commit = before_commit
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._closed = False
         self.commits = 0
         """How many commits were made: the tests of group commit count them."""
-        self._thread = threading.Thread(target=self._write_until_closed, name="store-write", daemon=True)
-        self._thread.start()
+        self._batches: Batches[_Work] = Batches("store-write", self._commit_together, most=MAX_GROUP)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` in a transaction; returns once it is durable. Raises Closed after `close`."""
-        if self._closed:
+        if self._batches.closed:
             raise Closed
-        item = _Work(work)
-        self._queue.put(item)
-        return await asyncio.wrap_future(item.done)
+        return await asyncio.wrap_future(self._batches.hand_in(work))
 
     def close(self) -> None:
         """Writes what waits, and ends the thread."""
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
-            self._thread.join()
+        self._batches.close()
 
-    def _write_until_closed(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first]
-            last = False
-            while len(group) < MAX_GROUP:
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if item is None:
-                    last = True
-                    break
-                group.append(item)
-            self._commit_together(group)
-            if last:
-                return
+    def _commit_together(self, group: list[Waiting[_Work]]) -> None:
+        """Runs each transaction in a savepoint of its own, then makes all of them durable at once.
 
-    def _commit_together(self, group: list[_Work]) -> None:
-        """Runs each transaction in a savepoint of its own, then makes all of them durable at once."""
-        finished: list[tuple[_Work, Any]] = []
-        wanted = [item for item in group if item.done.set_running_or_notify_cancel()]
-        try:
-            with self._transaction() as connection:
-                if len(wanted) == 1:
-                    # Alone it needs no savepoint: its failure undoes the whole transaction.
-                    finished.append((wanted[0], wanted[0].work(connection)))
-                else:
-                    for item in wanted:
-                        try:
-                            with connection.begin_nested():
-                                finished.append((item, item.work(connection)))
-                        except Exception as error:
-                            item.done.set_exception(error)
-                            self._check_still_open(connection, error)
-                self._before_commit(connection)
-            self.commits += 1
-        except Exception as error:
-            # Nobody of this group may believe that anything was kept.
-            for item in wanted:
-                if not item.done.done():
-                    item.done.set_exception(error)
+        What raises out of here is told to everybody of the group that has no answer yet: nobody
+        may believe that anything was kept.
+        """
+        if not group:
             return
-        for item, result in finished:
-            item.done.set_result(result)
+        finished: list[tuple[Waiting[_Work], Any]] = []
+        with self._transaction() as connection:
+            if len(group) == 1:
+                # Alone it needs no savepoint: its failure undoes the whole transaction.
+                finished.append((group[0], group[0].item(connection)))
+            else:
+                for each in group:
+                    try:
+                        with connection.begin_nested():
+                            finished.append((each, each.item(connection)))
+                    except Exception as error:
+                        each.done.set_exception(error)
+                        self._check_still_open(connection, error)
+            self._before_commit(connection)
+        self.commits += 1
+        for each, result in finished:
+            each.done.set_result(result)
 
     def _check_still_open(self, connection: Connection, error: Exception) -> None:
         """Raises RolledBack when the database ended the transaction by itself.

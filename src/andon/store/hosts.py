@@ -23,7 +23,7 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def enrol(tx: Tx, name: str, token: str) -> bool:
+def enrol(tx: Tx, name: str, token: str, *, reason: str = "the agent showed a valid enrolment secret") -> bool:
     """Adds a host with its token; False when the name is taken by another token."""
     row: dict[str, Any] = {"token_hash": token_hash(token), "host": name, "created_at": tx.now}
     if not insert_new(tx.connection, host_tokens, [row]):
@@ -43,7 +43,7 @@ def enrol(tx: Tx, name: str, token: str) -> bool:
             kind="host.enrolled",
             subject_kind="host",
             subject_id=name,
-            reason="the agent showed a valid enrolment secret",
+            reason=reason,
             host=name,
         )
     )

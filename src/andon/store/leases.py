@@ -34,7 +34,8 @@ def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Le
     file), so that a dead predecessor's lease need not run out first.
     """
     row = tx.connection.execute(select(leases).where(leases.c.name == name)).first()
-    expires_at = tx.now + lasts
+    now = tx.lease_time()
+    expires_at = now + lasts
     if row is None:
         made = insert_new(
             tx.connection,
@@ -43,7 +44,7 @@ def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Le
         )
         return Lease(name=name, holder=holder, generation=1) if made else None
     mine = row.holder == holder
-    if not mine and not alone and row.expires_at > tx.now:
+    if not mine and not alone and row.expires_at > now:
         return None
     generation = row.generation if mine else row.generation + 1
     moved = tx.connection.execute(
@@ -59,5 +60,9 @@ def check(tx: Tx, lease: Lease) -> None:
     row = tx.connection.execute(
         select(leases.c.holder, leases.c.generation, leases.c.expires_at).where(leases.c.name == lease.name)
     ).first()
-    if row is None or (row.holder, row.generation) != (lease.holder, lease.generation) or row.expires_at <= tx.now:
+    if (
+        row is None
+        or (row.holder, row.generation) != (lease.holder, lease.generation)
+        or row.expires_at <= tx.lease_time()
+    ):
         raise Fenced(f"{lease.name}: the lease of {lease.holder} (generation {lease.generation}) is over.")

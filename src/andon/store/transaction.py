@@ -2,17 +2,18 @@
 its outbox rows, and whom to wake once it is durable."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import OperationalError
 
 from andon.model.journal import Entry
 from andon.runtime.clock import Clock
 from andon.runtime.ids import Ids
 from andon.store.announcements import note
 from andon.store.bulk import insert_new
-from andon.store.database import Database
+from andon.store.database import Database, Unavailable
 from andon.store.schema import journal, outbox
 
 T = TypeVar("T")
@@ -21,14 +22,22 @@ T = TypeVar("T")
 class Tx:
     """A writing transaction. Lines and acts are collected, and written together at its end."""
 
-    def __init__(self, connection: Connection, now: datetime, ids: Ids) -> None:
+    def __init__(self, connection: Connection, now: datetime, ids: Ids, *, database_time: bool = False) -> None:
         self.connection = connection
         self.now = now
         self.ids = ids
+        self._database_time = database_time
         self.nudges: set[str] = set()
         """Names of loops that have something to do now; `host:NAME` wakes that host's held sync."""
         self._lines: list[dict[str, Any]] = []
         self._acts: list[dict[str, Any]] = []
+
+    def lease_time(self) -> datetime:
+        """The moment by which leases run out: the database's, where several machines share it."""
+        if not self._database_time:
+            return self.now
+        at: datetime = self.connection.execute(select(func.clock_timestamp())).scalar_one()
+        return at.astimezone(UTC)
 
     def record(self, *entries: Entry) -> tuple[str, ...]:
         """Journals, in the transaction that did what the lines say (R16); gives the lines' ids."""
@@ -94,10 +103,11 @@ class Tx:
 class Store:
     """The store as the rooms above use it: work in, durable result out, then the wake-ups."""
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+    def __init__(self, database: Database, clock: Clock, ids: Ids, *, database_time: bool = False) -> None:
         self.database = database
         self._clock = clock
         self._ids = ids
+        self._database_time = database_time
         self._wake: Callable[[Iterable[str]], None] = lambda names: None
 
     def on_nudges(self, wake: Callable[[Iterable[str]], None]) -> None:
@@ -105,25 +115,40 @@ class Store:
         self._wake = wake
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        """Runs `work` in one transaction; returns once it is durable. Its exception undoes it."""
+        """Runs `work` in one transaction; returns once it is durable. Its exception undoes it.
+
+        Raises Unavailable when the database does not answer or cannot write.
+        """
         nudges: set[str] = set()
 
         def run(connection: Connection) -> T:
-            tx = Tx(connection, self._clock.now(), self._ids)
+            tx = Tx(connection, self._clock.now(), self._ids, database_time=self._database_time)
             result = work(tx)
             tx.finish()
             nudges.update(tx.nudges)
             return result
 
-        result = await self.database.write(run)
+        try:
+            result = await self.database.write(run)
+        except OperationalError as error:
+            raise Unavailable(_reason(error)) from error
         if nudges:
             self._wake(nudges)
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs `work` on one consistent snapshot."""
-        return await self.database.read(work)
+        """Runs `work` on one consistent snapshot. Raises Unavailable as `write` does."""
+        try:
+            return await self.database.read(work)
+        except OperationalError as error:
+            raise Unavailable(_reason(error)) from error
 
     def close(self) -> None:
         """Closes the database."""
         self.database.close()
+
+
+def _reason(error: OperationalError) -> str:
+    """The first line of what the database said, without statement and values."""
+    said = str(error.orig).strip().splitlines()
+    return f"The database does not answer or cannot write: {said[0] if said else 'no reason given'}"

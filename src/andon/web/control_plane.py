@@ -10,6 +10,7 @@ from andon.model.config import Config
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
 from andon.runtime.loop import Nudge
+from andon.store.intake import Intake
 from andon.store.transaction import Store
 from andon.web.metrics import Metrics
 
@@ -20,6 +21,8 @@ class ControlPlane:
 
     config: Config
     store: Store
+    intake: Intake
+    """The way of deliveries into the store, or onto the disk."""
     clock: Clock
     log: Logger
     metrics: Metrics
@@ -42,12 +45,16 @@ class ControlPlane:
         """What wakes the held sync of this host."""
         return self._hosts.setdefault(host, Nudge())
 
+    def wake_hosts(self) -> None:
+        """Lets every held sync look again."""
+        for nudge in self._hosts.values():
+            nudge()
+
     def stop(self) -> None:
         """Lets every open stream and every held sync notice that the server stops."""
         self.stopping = True
         self.changes()
-        for nudge in self._hosts.values():
-            nudge()
+        self.wake_hosts()
 
 
 def control_plane(request: HTTPConnection) -> ControlPlane:

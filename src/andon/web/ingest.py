@@ -6,7 +6,9 @@ from starlette.responses import Response
 
 from andon.github import signature
 from andon.github.parsing import EVENTS, action_of
-from andon.store import deliveries
+from andon.store.deliveries import Received
+from andon.store.intake import Kept
+from andon.store.spool import SpoolFull
 from andon.web.answers import Refusal, answer, read_body
 from andon.web.control_plane import control_plane
 
@@ -52,9 +54,15 @@ async def receive(request: Request) -> Response:
     except (ValueError, RecursionError):
         hint = "Set the hook's content type to application/json."
         raise refuse(400, "not_json", "The body is not JSON.", hint) from None
-    new = await control.store.write(
-        lambda tx: deliveries.keep(tx, guid=guid, event=event[:100], action=action, body=body)
-    )
-    if not new:
+    received = Received(guid=guid, event=event[:100], action=action, received_at=control.clock.now(), body=body)
+    try:
+        kept = await control.intake.keep(received)
+    except (OSError, SpoolFull) as error:
+        control.log.error("delivery.not_stored", guid=guid, error=str(error)[:300])
+        hint = "Nothing was stored. Free space on its disk, then ask GitHub to deliver it again."
+        raise refuse(503, "not_stored", "Neither the database nor the disk takes the delivery.", hint) from None
+    if kept is Kept.DUPLICATE:
         control.metrics.count("andon_deliveries_total", event=label, outcome="duplicate", reason="same_guid")
+    elif kept is Kept.SPOOLED:
+        control.metrics.count("andon_deliveries_total", event=label, outcome="spooled", reason="database_away")
     return answer(Stored(delivery=guid, stored=True), 202)

@@ -1,0 +1,72 @@
+"""What is intended with a host: changes of its intent by their table, journalled with their reason."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+
+from andon.model.config import Mode
+from andon.model.host_states import INTENTS, Intent
+from andon.model.journal import Entry
+from andon.model.machine import Rejected
+from andon.model.nouns import Host
+from andon.rules.host_clock import judge_clock
+from andon.store.rails import would
+from andon.store.schema import hosts
+from andon.store.transaction import Tx
+
+_KINDS = {"cordon": "host.cordoned", "uncordon": "host.uncordoned"}
+
+
+def change_intent(
+    tx: Tx, host: Host, event: str, *, actor: str, reason: str, evidence: dict[str, Any] | None = None
+) -> str | Rejected:
+    """Moves the host's intent; gives the journal line, or Rejected where the table has no such edge.
+
+    What runs there goes on; a closed host gets no new claims.
+    """
+    after = INTENTS.advance(host.intent, event)
+    if isinstance(after, Rejected):
+        return after
+    tx.connection.execute(
+        update(hosts)
+        .where(hosts.c.name == host.name)
+        .values(intent=after.value, reason=None if after is Intent.OPEN else reason)
+    )
+    tx.nudges |= {"dispatch", f"host:{host.name}"}
+    return tx.record(_entry(host, event, after, actor, reason, evidence or {}))[0]
+
+
+def follow_clock(tx: Tx, host: Host, clock: datetime | None, *, mode: Mode) -> str | None:
+    """Closes a host whose clock is wrong, and opens it when it is right again; gives the reason if so.
+
+    In observe mode it is only journalled, once a start of the agent.
+    """
+    if clock is None or clock.tzinfo is None:
+        return None
+    off = clock - tx.now
+    verdict = judge_clock(host, off)
+    if verdict is None:
+        return None
+    evidence = {"clock_off_s": round(off.total_seconds())}
+    if mode == "observe":
+        after = INTENTS.advance(host.intent, verdict.event)
+        assert not isinstance(after, Rejected)
+        entry = _entry(host, verdict.event, after, "loop:hosts", verdict.reason, evidence)
+        return verdict.reason if would(tx, key=f"{verdict.event}:{host.name}:{host.boot_id}", entry=entry) else None
+    moved = change_intent(tx, host, verdict.event, actor="loop:hosts", reason=verdict.reason, evidence=evidence)
+    return None if isinstance(moved, Rejected) else verdict.reason
+
+
+def _entry(host: Host, event: str, after: Intent, actor: str, reason: str, evidence: dict[str, Any]) -> Entry:
+    return Entry(
+        actor=actor,
+        kind=_KINDS[event],
+        subject_kind="host",
+        subject_id=host.name,
+        from_state=host.intent.value,
+        to_state=after.value,
+        reason=reason,
+        evidence=evidence,
+        host=host.name,
+    )

@@ -1,0 +1,123 @@
+"""Takes deliveries in: into the database where it answers in time, else into the spool (R1).
+
+Whoever awaited `keep` may acknowledge: the delivery is durable in one of the two. What comes while
+a transaction is being written shares the next one: a statement costs more than a row.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+
+from andon.runtime.logging import Logger
+from andon.store.deliveries import Received, keep_all
+from andon.store.spool import Spool
+from andon.store.transaction import Store
+
+PATIENCE_S = 0.4
+"""How long the database may take before the spool is used: the answer must be there in a second."""
+MOST = 100
+"""Deliveries in one transaction."""
+
+
+class Kept(StrEnum):
+    """Where a delivery went."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    SPOOLED = "spooled"
+
+
+class Intake:
+    """The way in for deliveries."""
+
+    def __init__(self, store: Store, spool: Spool, log: Logger) -> None:
+        self._store, self._spool, self._log = store, spool, log
+        self._next: list[tuple[Received, asyncio.Future[bool]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def spooling(self) -> bool:
+        """Whether deliveries wait on disk for the database."""
+        return self._spool.waiting
+
+    async def keep(self, received: Received) -> Kept:
+        """Returns once the delivery is durable. Raises OSError or SpoolFull when it is nowhere."""
+        # Behind what waits already: a database that is away is not asked again by each delivery.
+        if not self._spool.waiting:
+            try:
+                new = await self._store_in_time(received)
+            except Exception as error:
+                self._log.warning("spool.used", reason=f"the database failed: {_short(error)}")
+            else:
+                if new is not None:
+                    return Kept.STORED if new else Kept.DUPLICATE
+                self._log.warning("spool.used", reason=f"the database took longer than {PATIENCE_S:g} s")
+        await self._spool.keep(received)
+        return Kept.SPOOLED
+
+    async def drain(self) -> int:
+        """Hands what is spooled to the database; says how many were new. Raises what the store raises."""
+        new = 0
+        for path in await self._spool.segments():
+            waiting = await self._spool.read(path)
+            for start in range(0, len(waiting), MOST):
+                new += await self._hand_over(waiting[start : start + MOST])
+            await self._spool.drop(path)
+        return new
+
+    async def _store_in_time(self, received: Received) -> bool | None:
+        """Whether the delivery was new; None when the database takes too long."""
+        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._next.append((received, stored))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="intake")
+        done, _ = await asyncio.wait({stored}, timeout=PATIENCE_S)
+        if done:
+            return stored.result()
+        # It may still be written; the same GUID out of the spool is then a duplicate.
+        stored.cancel()
+        return None
+
+    async def _write(self) -> None:
+        try:
+            while self._next:
+                batch, self._next = self._next[:MOST], self._next[MOST:]
+                try:
+                    results = await self._keep([received for received, _ in batch])
+                except Exception as error:
+                    for _, stored in batch:
+                        if not stored.done():
+                            stored.set_exception(error)
+                else:
+                    for (_, stored), new in zip(batch, results, strict=True):
+                        if not stored.done():
+                            stored.set_result(new)
+        finally:
+            self._writing = None
+
+    async def _keep(self, batch: Sequence[Received]) -> list[bool]:
+        return await self._store.write(lambda tx: keep_all(tx, batch))
+
+    async def _hand_over(self, batch: Sequence[Received]) -> int:
+        """Stores a batch out of the spool; one that the database refuses holds up no other."""
+        try:
+            return sum(await self._keep(batch))
+        except Exception:
+            if len(batch) == 1:
+                raise
+        new, refused = 0, list[tuple[Received, Exception]]()
+        for each in batch:
+            try:
+                new += sum(await self._keep([each]))
+            except Exception as error:
+                refused.append((each, error))
+        if len(refused) == len(batch):
+            raise refused[0][1]
+        for each, error in refused:
+            await self._spool.put_aside(each)
+            self._log.error("delivery.put_aside", guid=each.guid, reason=_short(error))
+        return new
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
