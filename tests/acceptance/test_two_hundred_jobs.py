@@ -86,7 +86,7 @@ def check_journal(stage: Stage, job_ids: list[int]) -> None:
             break
         cursor = f"&cursor={page['next']}"
     by_claim: dict[str, list[dict[str, Any]]] = {}
-    for line in sorted(lines, key=lambda line: line["id"]):
+    for line in reversed(lines):
         if line["subject"]["kind"] == "claim" and line["kind"] != "claim.shuffled":
             by_claim.setdefault(line["subject"]["id"], []).append(line)
     for claim, steps in by_claim.items():

@@ -179,8 +179,8 @@ class Histories(RuleBasedStateMachine):
         rows = self.read(
             lambda c: c.execute(
                 text(
-                    "SELECT DISTINCT subject_id, from_state, to_state, at, generation, id FROM journal "
-                    "WHERE subject_kind = 'claim' AND kind <> 'claim.shuffled' ORDER BY id"
+                    "SELECT DISTINCT subject_id, from_state, to_state, at, generation, seq FROM journal "
+                    "WHERE subject_kind = 'claim' AND kind <> 'claim.shuffled' ORDER BY seq"
                 )
             ).all()
         )

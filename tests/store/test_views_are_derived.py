@@ -300,10 +300,8 @@ class History:
 
     def step(self, tx: Tx) -> None:
         self.clock.advance(self.chance.choice([0.5, 5, 40]))
-        self.chance.choice(
-            [self._new_job, self._new_job, self._news, self._news, self._news, self._dispatch, self._dispatch]
-            + [self._claim, self._claim, self._claim, self._report, self._intent, self._pause, self._run_told]
-        )(tx)
+        steps = (self._new_job, self._news, self._dispatch, self._claim, self._report, self._intent, self._pause)
+        self.chance.choices((*steps, self._run_told), weights=(2, 3, 2, 3, 1, 1, 1, 1))[0](tx)
 
     def _new_job(self, tx: Tx) -> None:
         number = len(self.known) + 1

@@ -24,6 +24,8 @@ class ApplyDeliveries:
 
     async def run_once(self) -> float | None:
         """Applies one batch; asks to be called again at once while more wait."""
+        if self._fleet.lease() is None:
+            return None
         waiting = await self._fleet.store.read(lambda connection: deliveries.to_apply(connection, BATCH))
         for delivery in waiting:
             await self._apply(delivery)
@@ -32,7 +34,7 @@ class ApplyDeliveries:
     async def _apply(self, delivery: Delivery) -> None:
         try:
             news = parse_delivery(delivery.event, delivery.guid, delivery.body)
-            outcome = await self._fleet.store.write(lambda tx: self._write(tx, delivery, news))
+            outcome = await self._fleet.store.write(lambda tx: self._write_once(tx, delivery, news))
         except Exception as error:
             # The reason text lets the ledger tell "we failed" from "not ours" (R6).
             reason = f"{type(error).__name__}: {error}"
@@ -42,6 +44,10 @@ class ApplyDeliveries:
         if outcome is not None:
             state, reason = outcome
             self._fleet.count("andon_deliveries_total", event=delivery.event, outcome=state, reason=reason)
+
+    def _write_once(self, tx: Tx, delivery: Delivery, news: JobNews | RunNews | Ignored) -> tuple[str, str] | None:
+        # A leader that was replaced while it slept may come with what its successor has applied.
+        return self._write(tx, delivery, news) if deliveries.waits(tx.connection, delivery) else None
 
     def _write(self, tx: Tx, delivery: Delivery, news: JobNews | RunNews | Ignored) -> tuple[str, str]:
         if isinstance(news, JobNews):

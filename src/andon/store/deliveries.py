@@ -52,7 +52,7 @@ def keep_all(tx: Tx, received: Sequence[Received]) -> list[bool]:
             "guid": each.guid,
             "event": each.event,
             "action": each.action,
-            "received_at": tx.now,
+            "received_at": each.received_at,
             "state": "stored",
             "body": each.body,
         }
@@ -79,7 +79,7 @@ def _sort_out(tx: Tx, received: Sequence[Received], inserted: int) -> list[bool]
         revived = tx.connection.execute(
             update(deliveries)
             .where(deliveries.c.guid == each.guid, deliveries.c.state == "failed")
-            .values(state="stored", reason=None, attempts=0, body=each.body, received_at=tx.now)
+            .values(state="stored", reason=None, attempts=0, body=each.body, received_at=each.received_at)
         )
         new.append(revived.rowcount > 0)
     return new
@@ -97,6 +97,12 @@ def to_apply(connection: Connection, limit: int) -> list[Delivery]:
         Delivery(seq=row.seq, guid=row.guid, event=row.event, body=row.body or b"", attempts=row.attempts)
         for row in rows
     ]
+
+
+def waits(connection: Connection, delivery: Delivery) -> bool:
+    """Whether it still waits: applied exactly once, whoever comes late (R1)."""
+    state = connection.execute(select(deliveries.c.state).where(deliveries.c.seq == delivery.seq)).scalar_one_or_none()
+    return state == "stored"
 
 
 def finish(tx: Tx, delivery: Delivery, *, state: str, reason: str | None) -> None:

@@ -222,7 +222,7 @@ def change_mark(connection: Connection) -> str:
     Changes of state are journal lines. What a host says of a slot between them (its runner listens,
     say) is only in the slot's `since`.
     """
-    line = connection.execute(select(func.max(journal.c.id))).scalar_one()
+    line = connection.execute(select(func.max(journal.c.seq))).scalar_one()
     since = connection.execute(select(func.max(slots_table.c.since, type_=slots_table.c.since.type))).scalar_one()
     slots = connection.execute(select(func.count()).select_from(slots_table)).scalar_one()
     known = connection.execute(select(func.count()).select_from(hosts_table)).scalar_one()

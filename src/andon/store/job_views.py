@@ -277,7 +277,7 @@ FINISHED_LOOK_BACK = 3000
 
 def finished_jobs(connection: Connection, limit: int) -> list[Job]:
     """The jobs whose end we heard of last, newest first."""
-    newest = select(journal).order_by(journal.c.id.desc()).limit(FINISHED_LOOK_BACK).subquery()
+    newest = select(journal).order_by(journal.c.seq.desc()).limit(FINISHED_LOOK_BACK).subquery()
     ended = connection.execute(
         select(newest.c.job_id)
         .where(newest.c.kind == f"job.{JobStatus.COMPLETED.value}")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, String, bindparam, func, insert, select, text, update
 
 from andon.model.config import Pool
 from andon.model.job_states import JobStatus
@@ -137,9 +137,9 @@ _OLDEST_WAITING = text(
     )
     """
 ).bindparams(
-    bindparam("paused_owners", expanding=True),
-    bindparam("paused_repositories", expanding=True),
-    bindparam("listed", expanding=True),
+    bindparam("paused_owners", expanding=True, type_=String),
+    bindparam("paused_repositories", expanding=True, type_=String),
+    bindparam("listed", expanding=True, type_=String),
 )
 
 

@@ -28,15 +28,16 @@ def _line(row: Row[Any]) -> Line:
 
 def story_of_job(connection: Connection, job_id: int, limit: int = 1000) -> list[Line]:
     """Everything that happened to a job, in order (R16)."""
-    rows = connection.execute(select(journal).where(journal.c.job_id == job_id).order_by(journal.c.id).limit(limit))
+    rows = connection.execute(select(journal).where(journal.c.job_id == job_id).order_by(journal.c.seq).limit(limit))
     return [_line(row) for row in rows]
 
 
 def newest(connection: Connection, limit: int, *, before: str | None = None, host: str | None = None) -> list[Line]:
     """The newest lines, newest first; `before` is the id to go on from."""
-    query = select(journal).order_by(journal.c.id.desc()).limit(limit)
+    query = select(journal).order_by(journal.c.seq.desc()).limit(limit)
     if before is not None:
-        query = query.where(journal.c.id < before)
+        from_there = select(journal.c.seq).where(journal.c.id == before).scalar_subquery()
+        query = query.where(journal.c.seq < from_there)
     if host is not None:
         query = query.where(journal.c.host == host)
     return [_line(row) for row in connection.execute(query)]

@@ -40,10 +40,11 @@ class Listener:
                     if lost:
                         self._log.info("listener.connected")
                     lost = False
+                    row = await (await connection.execute(NEWEST)).fetchone()
                     self.listening.set()
-                    # Whatever was told before we listened.
+                    # Whatever was told before we listened; what is told from here on is heard.
                     self._wake([EVERYTHING])
-                    await self._hear(connection)
+                    await self._hear(connection, int(row[0]) if row else 0)
             except (psycopg.Error, OSError) as error:
                 self.listening.clear()
                 if not lost:
@@ -51,10 +52,7 @@ class Listener:
                 lost = True
                 await self._clock.sleep(POLL.total_seconds())
 
-    async def _hear(self, connection: psycopg.AsyncConnection) -> None:
-        newest = await connection.execute(NEWEST)
-        row = await newest.fetchone()
-        seen = int(row[0]) if row else 0
+    async def _hear(self, connection: psycopg.AsyncConnection, seen: int) -> None:
         while True:
             async for notification in connection.notifies(timeout=POLL.total_seconds(), stop_after=1):
                 replica, names = told(notification.payload)

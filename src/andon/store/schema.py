@@ -266,7 +266,9 @@ Index("ix_outbox_due", outbox.c.not_before, outbox.c.id, sqlite_where=PENDING, p
 journal = Table(
     "journal",
     metadata,
-    Column("id", String, primary_key=True),
+    # The order of commits: several control planes write here, each with a clock of its own.
+    Column("seq", _Counter, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
     Column("at", Instant, nullable=False),
     Column("actor", String, nullable=False),
     Column("kind", String, nullable=False),
@@ -284,14 +286,14 @@ journal = Table(
 Index(
     "ix_journal_host",
     journal.c.host,
-    journal.c.id,
+    journal.c.seq,
     sqlite_where=journal.c.host.is_not(None),
     postgresql_where=journal.c.host.is_not(None),
 )
 Index(
     "ix_journal_job",
     journal.c.job_id,
-    journal.c.id,
+    journal.c.seq,
     sqlite_where=journal.c.job_id.is_not(None),
     postgresql_where=journal.c.job_id.is_not(None),
 )

@@ -169,6 +169,7 @@ def upgrade() -> None:
 
     op.create_table(
         "journal",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
@@ -183,19 +184,20 @@ def upgrade() -> None:
         sa.Column("evidence", sa.Text(), nullable=False),
         sa.Column("job_id", sa.BigInteger(), nullable=True),
         sa.Column("host", sa.String(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_journal")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_journal")),
+        sa.UniqueConstraint("id", name=op.f("uq_journal_id")),
     )
     with op.batch_alter_table("journal", schema=None) as batch_op:
         batch_op.create_index(
             "ix_journal_host",
-            ["host", "id"],
+            ["host", "seq"],
             unique=False,
             sqlite_where=sa.text("host IS NOT NULL"),
             postgresql_where=sa.text("host IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_journal_job",
-            ["job_id", "id"],
+            ["job_id", "seq"],
             unique=False,
             sqlite_where=sa.text("job_id IS NOT NULL"),
             postgresql_where=sa.text("job_id IS NOT NULL"),
