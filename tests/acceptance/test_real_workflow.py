@@ -153,7 +153,7 @@ def start(stage: Stage, key: str, **more: Any) -> int:
 
 
 def finished(stage: Stage, job_id: int) -> dict[str, Any]:
-    wait_for("the job is done", lambda: not stage.unfinished([job_id]), seconds=30)
+    wait_for("the job is done", lambda: not stage.unfinished([job_id]), seconds=60)
     return stage.ask_github("GET", f"/repos/acme/app/actions/jobs/{job_id}")
 
 

@@ -5,6 +5,7 @@ Judged by GitHub's truth in the sandbox, not by our own tables.
 """
 
 import itertools
+import json
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from andon.sim.stage.postgres import PostgresServer
 from tests.support.fleet import LABELS, Stage, a_fleet, wait_for
 
 
@@ -117,3 +119,34 @@ def test_each_job_completes_exactly_once(tmp_path: Path, count: Callable[[int], 
         wait_for("all claims are over", lambda: all_claims_over(stage), seconds=120, every=0.5)
         check_truth(stage, job_ids)
         check_journal(stage, job_ids)
+
+
+def leaders(stage: Stage) -> int:
+    """How often one of the control planes began to lead, as they logged it."""
+    logs = [(stage.folder / f"{program.name}.log").read_text() for program in stage.controls]
+    return sum(
+        1 for log in logs for line in log.splitlines() if "leadership.changed" in line and json.loads(line)["leads"]
+    )
+
+
+def test_two_control_planes_on_postgresql_one_killed_again_and_again(
+    tmp_path: Path, count: Callable[[int], int], postgres: PostgresServer
+) -> None:
+    wanted, kills = max(24, count(200)), max(2, count(5))
+    database = postgres.fresh_database()
+    with a_fleet(tmp_path, hosts=2, slots=4, database=database, replicas=2) as stage:
+        disturb(stage)
+        rng = Random(8)
+        job_ids = [job_id for jobs in some_runs(rng, wanted) for job_id in stage.run(jobs)]
+        other = stage.controls[1].ready["url"]
+        for kill in range(kills):
+            left = wanted * (1 - (kill + 1) / (kills + 1))
+            wait_for("some more are done", lambda left=left: len(stage.unfinished(job_ids, other)) <= left, seconds=180)
+            stage.control.end(signal.SIGKILL)
+            stage.start_control()
+        wait_for("all jobs are done", lambda: not stage.unfinished(job_ids), seconds=90 + wanted * 1.5, every=0.5)
+        wait_for("all claims are over", lambda: all_claims_over(stage), seconds=120, every=0.5)
+        check_truth(stage, job_ids)
+        check_journal(stage, job_ids)
+        assert leaders(stage) >= 2, "the second took over when the first was gone"
+    postgres.drop_database(database)

@@ -182,7 +182,7 @@ def test_while_the_database_is_away_deliveries_are_kept_and_then_stored_once(
         with pytest.raises(ConnectionError):
             await intake.drain()
         database.away = False
-        assert await intake.keep(received(3)) is Kept.SPOOLED, "behind what waits already"
+        assert await intake.keep(received(3)) is Kept.SPOOLED, "it is not asked by each delivery"
         assert await intake.keep(received(1)) is Kept.SPOOLED, "a duplicate cannot be told yet"
         assert await intake.drain() == 2
         assert not intake.spooling

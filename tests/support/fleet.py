@@ -20,6 +20,7 @@ from typing import Any
 
 from andon.agent.cgroups import cgroup_base, remove_cgroup
 from andon.agent.layout import Root
+from tests.support.contract_watch import check_recorded
 
 LABELS = ["self-hosted", "linux", "x64"]
 SECRET = "a-secret-of-the-test"
@@ -88,18 +89,44 @@ class Program:
 class Stage:
     """Starts and ends the programs of one fleet below one folder."""
 
-    def __init__(self, folder: Path, *, hosts: int = 2, slots: int = 4, extra: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        hosts: int = 2,
+        slots: int = 4,
+        extra: str = "",
+        runner: list[str] | None = None,
+        database: str = "sqlite:///andon.db",
+        replicas: int = 1,
+    ) -> None:
         self.folder = folder
         self.hosts = [f"host-{chr(ord('a') + number)}" for number in range(hosts)]
-        self._slots, self._extra = slots, extra
-        self.sandbox = Program("sandbox", ["sandbox", "serve", "--listen", "127.0.0.1:0"], folder)
-        self.control = Program("control", ["up", "--config", "andon.toml"], folder)
+        self._slots, self._extra, self._database = slots, extra, database
+        self._runner = runner or [sys.executable, "-m", "andon.sim.runner"]
+        self.recorded = folder / "github-calls.jsonl"
+        recording = ["--record", str(self.recorded)]
+        self.sandbox = Program("sandbox", ["sandbox", "serve", "--listen", "127.0.0.1:0", *recording], folder)
+        self.controls = [
+            Program(f"control-{number}", ["up", "--config", f"andon-{number}.toml"], folder)
+            for number in range(replicas)
+        ]
+        """Control planes on one database and in one data folder: they share the secrets' files."""
         self.agents: dict[str, Program] = {}
-        self._listen = "127.0.0.1:0"
+        self._listen = ["127.0.0.1:0"] * replicas
+
+    @property
+    def control(self) -> Program:
+        """The first control plane: hooks deliver to it."""
+        return self.controls[0]
 
     @property
     def url(self) -> str:
         return str(self.control.ready["url"])
+
+    def url_for(self, host: str) -> str:
+        """The control plane that this host's agent knows; they take turns."""
+        return str(self.controls[self.hosts.index(host) % len(self.controls)].ready["url"])
 
     @property
     def github(self) -> str:
@@ -109,17 +136,19 @@ class Stage:
         self.sandbox.start()
         (self.folder / "webhook.secret").write_text(SECRET)
         (self.folder / "github.token").write_text("a-token")
-        self.start_control()
+        for number in range(len(self.controls)):
+            self.start_control(number)
         self.hook("acme/app")
         for name in self.hosts:
             self.start_agent(name)
         wait_for("all hosts report", self._all_report, seconds=30)
 
-    def start_control(self) -> None:
-        (self.folder / "andon.toml").write_text(
+    def start_control(self, number: int = 0) -> None:
+        (self.folder / f"andon-{number}.toml").write_text(
             f"""
 [server]
-listen = "{self._listen}"
+listen = "{self._listen[number]}"
+database = "{self._database}"
 [github]
 api_url = "{self.github}"
 token_file = "github.token"
@@ -133,9 +162,9 @@ name = "linux"
 labels = {json.dumps(LABELS)}
 """
         )
-        self.control.start()
+        self.controls[number].start()
         # The same address after a restart: agents and hooks know only this one.
-        self._listen = self.url.removeprefix("http://")
+        self._listen[number] = str(self.controls[number].ready["url"]).removeprefix("http://")
 
     def start_agent(self, name: str) -> None:
         home = self.folder / name
@@ -146,12 +175,12 @@ labels = {json.dumps(LABELS)}
 agent_token_file = "{self.folder / "agent.token"}"
 [agent]
 name = "{name}"
-server = "{self.url}"
+server = "{self.url_for(name)}"
 root = "root"
 [[agent.slots]]
 pool = "linux"
 count = {self._slots}
-command = ["{sys.executable}", "-m", "andon.sim.runner"]
+command = {json.dumps(self._runner)}
 """
         )
         program = Program("agent", ["agent", "run", "--config", "agent.toml"], home)
@@ -179,12 +208,12 @@ command = ["{sys.executable}", "-m", "andon.sim.runner"]
     def truth(self) -> dict[str, Any]:
         return self.ask_github("GET", "/_sandbox/truth")
 
-    def unfinished(self, job_ids: list[int]) -> list[int]:
-        """Those of the jobs that the control plane does not know as completed."""
+    def unfinished(self, job_ids: list[int], url: str | None = None) -> list[int]:
+        """Those of the jobs that the control plane (or the one at `url`) does not know as completed."""
         done: set[int] = set()
         cursor = ""
         while True:
-            page = self.ask(f"/api/v1/jobs?state=completed&limit=500{cursor}")
+            page = call("GET", f"{url or self.url}/api/v1/jobs?state=completed&limit=500{cursor}")
             done |= {job["id"] for job in page["items"]}
             if page["next"] is None:
                 return [job_id for job_id in job_ids if job_id not in done]
@@ -195,7 +224,7 @@ command = ["{sys.executable}", "-m", "andon.sim.runner"]
         return sum(1 for host in hosts if host["observed"] == "reporting" and host["slots"]) == len(self.hosts)
 
     def end(self) -> None:
-        for program in (*self.agents.values(), self.control, self.sandbox):
+        for program in (*self.agents.values(), *self.controls, self.sandbox):
             if program.process is not None and program.process.poll() is None:
                 program.end()
         self.end_runners()
@@ -239,3 +268,4 @@ def a_fleet(folder: Path, **options: Any) -> Iterator[Stage]:
         yield stage
     finally:
         stage.end()
+    check_recorded(stage.recorded)

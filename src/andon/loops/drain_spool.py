@@ -30,4 +30,4 @@ class DrainSpool:
             return AGAIN_S
         self._away = False
         self._log.info("spool.drained", new=new)
-        return None
+        return 0.0 if self._intake.spooling else None

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 
+from sqlalchemy.exc import DataError, IntegrityError
+
 from andon.runtime.logging import Logger
 from andon.store.deliveries import Received, keep_all
 from andon.store.spool import Spool
@@ -17,6 +19,10 @@ PATIENCE_S = 0.4
 """How long the database may take before the spool is used: the answer must be there in a second."""
 MOST = 100
 """Deliveries in one transaction."""
+
+
+_FAULTS_OF_THE_DELIVERY = (DataError, IntegrityError, ValueError)
+"""What the database says of values that it cannot take; anything else says that it is away."""
 
 
 class Kept(StrEnum):
@@ -32,6 +38,8 @@ class Intake:
 
     def __init__(self, store: Store, spool: Spool, log: Logger) -> None:
         self._store, self._spool, self._log = store, spool, log
+        self._away = spool.waiting
+        """The database failed last, and has not answered since: it is not asked by each delivery."""
         self._next: list[tuple[Received, asyncio.Future[bool]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -42,18 +50,22 @@ class Intake:
 
     async def keep(self, received: Received) -> Kept:
         """Returns once the delivery is durable. Raises OSError or SpoolFull when it is nowhere."""
-        # Behind what waits already: a database that is away is not asked again by each delivery.
-        if not self._spool.waiting:
+        if not self._away:
             try:
                 new = await self._store_in_time(received)
             except Exception as error:
-                self._log.warning("spool.used", reason=f"the database failed: {_short(error)}")
+                self._turn_away(f"the database failed: {_short(error)}")
             else:
                 if new is not None:
                     return Kept.STORED if new else Kept.DUPLICATE
-                self._log.warning("spool.used", reason=f"the database took longer than {PATIENCE_S:g} s")
+                self._turn_away(f"the database took longer than {PATIENCE_S:g} s")
         await self._spool.keep(received)
         return Kept.SPOOLED
+
+    def _turn_away(self, reason: str) -> None:
+        if not self._away:
+            self._log.warning("spool.used", reason=reason)
+        self._away = True
 
     async def drain(self) -> int:
         """Hands what is spooled to the database; says how many were new. Raises what the store raises."""
@@ -62,7 +74,10 @@ class Intake:
             waiting = await self._spool.read(path)
             for start in range(0, len(waiting), MOST):
                 new += await self._hand_over(waiting[start : start + MOST])
+                # It answers: what comes now goes straight to it, while the rest is handed over.
+                self._away = False
             await self._spool.drop(path)
+        self._away = False
         return new
 
     async def _store_in_time(self, received: Received) -> bool | None:
@@ -102,20 +117,15 @@ class Intake:
         """Stores a batch out of the spool; one that the database refuses holds up no other."""
         try:
             return sum(await self._keep(batch))
-        except Exception:
-            if len(batch) == 1:
-                raise
-        new, refused = 0, list[tuple[Received, Exception]]()
+        except _FAULTS_OF_THE_DELIVERY:
+            pass
+        new = 0
         for each in batch:
             try:
                 new += sum(await self._keep([each]))
-            except Exception as error:
-                refused.append((each, error))
-        if len(refused) == len(batch):
-            raise refused[0][1]
-        for each, error in refused:
-            await self._spool.put_aside(each)
-            self._log.error("delivery.put_aside", guid=each.guid, reason=_short(error))
+            except _FAULTS_OF_THE_DELIVERY as error:
+                await self._spool.put_aside(each)
+                self._log.error("delivery.put_aside", guid=each.guid, reason=_short(error))
         return new
 
 
