@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon.model.api import ErrorBody, Problem
+from andon.runtime.hostile_text import without_nul
 
 _CODES = {
     400: "bad_request",
@@ -82,7 +83,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 def decode(body: bytes, kind: type[Any]) -> Any:
     """The body as a `kind`; 400 when it is not JSON, 422 when it does not fit."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(without_nul(body), type=kind)
     except msgspec.ValidationError as error:
         raise Refusal(422, f"The body does not fit: {error}.") from None
     except (ValueError, RecursionError) as error:
