@@ -1,7 +1,6 @@
 """What `[server]` and `[github]` must satisfy for a control plane to start."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from andon.model.config import Config, GitHub, Server
 from andon.rules.config_finding import Finding, refused, warning
@@ -51,14 +50,14 @@ def check_server(server: Server) -> Iterator[Finding]:
 def _check_database(server: Server) -> Iterator[Finding]:
     url = server.database
     if url.startswith(_POSTGRES):
-        parts = urlsplit(url)
-        if parts.password is not None:
+        authority, _, name = url.removeprefix(_POSTGRES).partition("/")
+        if ":" in authority.rpartition("@")[0]:
             yield refused(
                 "database holds a password. Take it out, and keep it in the server user's ~/.pgpass file.",
                 "server",
                 "database",
             )
-        if not parts.path.strip("/"):
+        if not name.strip("/"):
             yield refused(
                 'database names no database. Write it as "postgresql://user@host/name".', "server", "database"
             )
@@ -86,6 +85,13 @@ def check_github(config: Config) -> Iterator[Finding]:
     for name, seconds in (("poll_seconds", github.poll_seconds), ("sweep_seconds", github.sweep_seconds)):
         if not seconds > 0:
             yield refused(f"{name} is {seconds:g}. Set it to more than 0 seconds.", "github", name)
+    if not 1 <= github.budget_percent <= 100:
+        yield refused(
+            f"budget_percent is {github.budget_percent:g}. Set it from 1 to 100: the part of GitHub's quota that may "
+            "be used.",
+            "github",
+            "budget_percent",
+        )
     yield from _check_credential(github)
 
 
@@ -93,10 +99,17 @@ def _check_credential(github: GitHub) -> Iterator[Finding]:
     app = github.app_id is not None or github.private_key_file is not None
     key = "app_id" if github.app_id is not None else "private_key_file"
     if app and github.token_file is not None:
-        yield refused(f"token_file and {key} are both set. Keep one credential: token_file.", "github", key)
-    elif app:
         yield refused(
-            f"{key} asks for a GitHub App, which this version does not serve yet. Use token_file.", "github", key
+            f"token_file and {key} are both set. Keep one credential: the App's, or token_file.", "github", key
         )
-    elif github.token_file is None:
-        yield refused("no GitHub credential is named. Set token_file to the file of a token.", "github")
+    elif github.app_id is not None and github.private_key_file is None:
+        yield refused("app_id is set without private_key_file. Name the App's key file too.", "github", key)
+    elif github.app_id is None and app:
+        yield refused("private_key_file is set without app_id. Set app_id to the App's number.", "github", key)
+    elif github.app_id is not None and github.app_id < 1:
+        yield refused(f"app_id is {github.app_id}. It is the number on the App's settings page.", "github", key)
+    elif not app and github.token_file is None:
+        yield refused(
+            "no GitHub credential is named. Set token_file to the file of a token, or app_id and private_key_file.",
+            "github",
+        )
