@@ -46,7 +46,7 @@ def test_progress_is_shown_while_a_step_runs(server: Any, start: Start, tmp_path
     assert [(step["status"], step["conclusion"]) for step in shown["steps"]] == [
         ("completed", "success"),
         ("in_progress", None),
-        ("pending", None),
+        ("queued", None),
     ]
     gate.write_text("go\n")
     assert server.completed()["conclusion"] == "success"

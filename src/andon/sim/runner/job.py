@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from andon.runtime.errors import AndonError
-from andon.sim.runner.conditions import BadCondition, holds
 from andon.sim.runner.job_log import JobLog
-from andon.sim.runner.messages import VERSION, JobOrder, Step
+from andon.sim.runner.job_steps import JobParts, JobSteps
+from andon.sim.runner.messages import VERSION, JobOrder
 from andon.sim.runner.processes import end, tracked
 from andon.sim.runner.reporter import Reporter
-from andon.sim.runner.scripts import BadScript, Script, hook_script, step_script
+from andon.sim.runner.scripts import BadScript, hook_script
 from andon.sim.runner.step_process import Stop
 from andon.sim.runner.step_run import StepRun
 from andon.sim.runner.step_table import StepTable, Title
@@ -25,10 +25,6 @@ from andon.sim.runner.variables import Places, default_variables, places
 
 HOOK_STARTED = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
 HOOK_COMPLETED = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED"
-_SHUTDOWN = (
-    "The runner has received a shutdown signal. This can happen when the runner service is stopped, "
-    "or a manually started runner is canceled."
-)
 
 
 class JobRun:
@@ -37,6 +33,7 @@ class JobRun:
     def __init__(
         self,
         order: JobOrder,
+        steps: JobSteps,
         *,
         root: Path,
         environment: Mapping[str, str],
@@ -47,6 +44,7 @@ class JobRun:
     ) -> None:
         self._order = order
         self._job = order["job"]
+        self._steps = steps
         self._root = root
         self._environment = environment
         self._log = log
@@ -82,8 +80,8 @@ class JobRun:
         )
         if HOOK_STARTED in self._hooks:
             self._hook(steps, HOOK_STARTED, "started")
-        for number, step in enumerate(self._job["steps"]):
-            self._step(steps, number, step)
+        parts = JobParts(steps, self.table, self._log, self._stop, where, self._timings)
+        self._failed = self._steps.run(parts, failed=self._failed)
         # The official runner skips this hook when it is stopped itself (actions/runner#2595).
         if HOOK_COMPLETED in self._hooks and self._stop.reason != "shutdown":
             self._hook(steps, HOOK_COMPLETED, "completed")
@@ -99,7 +97,7 @@ class JobRun:
         titles = [Title("setup", "Set up job")]
         if HOOK_STARTED in self._hooks:
             titles.append(Title("started", "Set up runner"))
-        titles += [Title(f"step-{number}", title_of(step)) for number, step in enumerate(self._job["steps"])]
+        titles += self._steps.titles()
         if HOOK_COMPLETED in self._hooks:
             titles.append(Title("completed", "Complete runner"))
         return [*titles, Title("complete", "Complete job")]
@@ -133,45 +131,6 @@ class JobRun:
         self._failed |= conclusion == "failure"
         self.table.end(which, conclusion)
 
-    def _step(self, steps: StepRun, number: int, step: Step) -> None:
-        key = f"step-{number}"
-        try:
-            wanted = self._wanted(step)
-            script = step_script(step) if wanted else None
-        except (BadCondition, BadScript) as error:
-            self.table.start(key)
-            self._failed = True
-            self.table.end(key, self._refuse(str(error)))
-            return
-        if script is None:
-            self.table.end(key, "skipped", show=False)
-            return
-        conclusion = self._run_step(steps, key, step, script)
-        if conclusion == "failure" and step.get("continue-on-error"):
-            conclusion = "success"
-        self._failed |= conclusion == "failure"
-        self.table.end(key, conclusion, show=False)
-
-    def _run_step(self, steps: StepRun, key: str, step: Step, script: Script) -> str:
-        conclusion = steps.run(
-            script,
-            name=title_of(step),
-            on_start=lambda: self.table.start(key),
-            env=step.get("env", {}),
-            folder=step.get("working-directory"),
-            timeout_minutes=step.get("timeout-minutes"),
-            is_stopped=lambda: not self._wanted(step),
-            stoppable=self._stop.reason is None,
-        )
-        if conclusion == "cancelled":
-            if self._stop.reason == "shutdown":
-                self._log.error(_SHUTDOWN)
-            self._log.error("The operation was canceled.")
-        return conclusion
-
-    def _wanted(self, step: Step) -> bool:
-        return holds(step.get("if"), failed=self._failed, cancelled=self._stop.reason is not None)
-
     def _refuse(self, reason: str) -> str:
         self._log.error(reason)
         return "failure"
@@ -186,12 +145,6 @@ class JobRun:
                 self._log.line(f"Terminate orphan process: pid ({leftover.pid}) ({leftover.name})")
                 end(leftover.pid)
         empty(where.temp)
-
-
-def title_of(step: Step) -> str:
-    """A step's name as GitHub shows it."""
-    lines = step["run"].strip().splitlines() or [""]
-    return step.get("name") or f"Run {lines[0]}"
 
 
 def empty(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from andon.runtime.wall_time import monotonic, now_utc
 from andon.sim.runner.jit_config import Registration
-from andon.sim.runner.messages import Job, JobOrder
+from andon.sim.runner.messages import Job, JobOrder, WorkflowOrder
 from andon.sim.runner.server import Answer, Server, Unreachable
 from andon.sim.runner.timings import Timings
 
@@ -19,7 +19,8 @@ RESULTS = {100: "Succeeded", 101: "SucceededWithIssues", 102: "Failed", 103: "Ca
 
 class JobProcess:
     """One job's process. `on_end` gets its exit code, `on_lost` is called when its lock is lost;
-    both on threads of this object."""
+    both on threads of this object. A fault in the job is played here: a worker that never gets its
+    order, or a lock that nobody renews."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class JobProcess:
         folder: Path,
         environment: Mapping[str, str],
         timings: Timings,
+        workflow: WorkflowOrder | None,
         on_end: Callable[[int], None],
         on_lost: Callable[[], None],
     ) -> None:
@@ -38,13 +40,19 @@ class JobProcess:
         self._session = session
         self._registration = registration
         self._timings = timings
+        self._workflow: WorkflowOrder | None = workflow
         self._on_end = on_end
         self._on_lost = on_lost
         self._ended = threading.Event()
         self._limit: threading.Timer | None = None
-        self._process = self._start(folder, environment)
+        fault = job.get("fault")
+        hangs = fault is not None and fault["kind"] == "worker_hangs"
+        self._process = self._start(folder, environment, with_order=not hangs)
+        if hangs:
+            self._limit = self._end_after((fault or {}).get("seconds") or 0.0)
         threading.Thread(target=self._wait, daemon=True).start()
-        threading.Thread(target=self._renew, daemon=True).start()
+        if fault is None or fault["kind"] not in ("worker_hangs", "lock_lost"):
+            threading.Thread(target=self._renew, daemon=True).start()
 
     def stop(self, reason: str) -> None:
         """Asks for the end of the job: "cancel", "shutdown" or "lost"; the first reason counts."""
@@ -52,11 +60,15 @@ class JobProcess:
             return
         self.stop_reason = reason
         self._tell({"reason": reason})
-        self._limit = threading.Timer(self._timings.cancel_limit_s, self._process.kill)
-        self._limit.daemon = True
-        self._limit.start()
+        self._limit = self._end_after(self._timings.cancel_limit_s)
 
-    def _start(self, folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _end_after(self, seconds: float) -> threading.Timer:
+        limit = threading.Timer(seconds, self._process.kill)
+        limit.daemon = True
+        limit.start()
+        return limit
+
+    def _start(self, folder: Path, environment: Mapping[str, str], *, with_order: bool) -> subprocess.Popen[bytes]:
         order: JobOrder = {
             "job": self.job,
             "session": self._session,
@@ -65,6 +77,7 @@ class JobProcess:
             "runner_name": self._registration.name,
             "work_folder": self._registration.work_folder,
             "timings": self._timings._asdict(),
+            "workflow": self._workflow,
         }
         diagnostics = folder / "_diag" / f"Worker_{now_utc():%Y%m%d-%H%M%S}-utc.log"
         with diagnostics.open("ab") as output:
@@ -79,7 +92,8 @@ class JobProcess:
                 bufsize=0,
             )
         self._process = process
-        self._tell(order)
+        if with_order:
+            self._tell(order)
         return process
 
     def _tell(self, message: object) -> None:

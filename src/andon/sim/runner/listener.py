@@ -17,7 +17,7 @@ from andon.runtime.errors import Refused
 from andon.sim.runner.jit_config import Registration, take_registration
 from andon.sim.runner.job_process import RESULTS, JobProcess
 from andon.sim.runner.message_pump import TERMINATED, Event, MessagePump
-from andon.sim.runner.messages import Job, job_from
+from andon.sim.runner.messages import Job, WorkflowOrder, job_from
 from andon.sim.runner.server import Answer, Server, Unreachable
 from andon.sim.runner.terminal import Terminal, open_diagnostics
 from andon.sim.runner.timings import Timings
@@ -25,8 +25,11 @@ from andon.sim.runner.timings import Timings
 _LOST_PAUSE_S = 1.0
 
 
-def main(timings: Timings | None = None) -> int:
-    """Runs the listener in the current directory with this process's environment."""
+def main(timings: Timings | None = None, workflow: WorkflowOrder | None = None) -> int:
+    """Runs the listener in the current directory with this process's environment.
+
+    With `workflow` its job runs that workflow file's job instead of the steps that the server sends.
+    """
     folder = Path.cwd()
     try:
         registration, rest = take_registration(environment())
@@ -40,7 +43,7 @@ def main(timings: Timings | None = None) -> int:
     except OSError as error:
         terminal.line(f"An error occurred: {error}")
         return TERMINATED
-    return Listener(registration, rest, folder, terminal, timings or Timings()).run()
+    return Listener(registration, rest, folder, terminal, timings or Timings(), workflow).run()
 
 
 class Listener:
@@ -53,12 +56,14 @@ class Listener:
         folder: Path,
         terminal: Terminal,
         timings: Timings,
+        workflow: WorkflowOrder | None = None,
     ) -> None:
         self._registration = registration
         self._environment = environment
         self._folder = folder
         self._terminal = terminal
         self._timings = timings
+        self._workflow: WorkflowOrder | None = workflow
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._pump = MessagePump(registration, terminal, timings, self._events.put)
         self._server = Server(registration.server_url, registration.token, timeout_s=timings.request_s)
@@ -90,7 +95,7 @@ class Listener:
                 return 0
             running.stop("shutdown")
         elif event.kind == "message":
-            self._message(event.message)
+            return self._message(event.message)
         elif event.kind == "lost" and running is not None:
             running.stop("lost")
         elif event.kind == "ended" and running is not None:
@@ -101,7 +106,10 @@ class Listener:
         # A registration that is gone while a job runs (complete removes it) is no news.
         return None
 
-    def _message(self, message: Mapping[str, object]) -> None:
+    def _message(self, message: Mapping[str, object]) -> int | None:
+        """Acts on what the server says; an exit code ends the listener."""
+        if message.get("kind") == "exit" and self._running is None:
+            return int(str(message.get("code", 0)))
         pause_s = 0.0
         if message.get("kind") == "job" and self._running is None and not self._stopping.is_set():
             job = job_from(message)
@@ -109,12 +117,14 @@ class Listener:
                 self._start(job)
             else:
                 # Lost assignment: it goes on listening, as if nothing had been said.
+                self._terminal.timed("Listening for Jobs")
                 pause_s = _LOST_PAUSE_S
         elif message.get("kind") == "cancel":
             running = self._running
             if running is not None and running.job["id"] == message.get("job_id"):
                 running.stop("cancel")
         self._pump.go_on(pause_s)
+        return None
 
     def _acquire(self, job_id: int) -> bool:
         pause = self._timings.reconnect_first_s
@@ -141,6 +151,7 @@ class Listener:
             folder=self._folder,
             environment=self._environment,
             timings=self._timings,
+            workflow=self._workflow,
             on_end=lambda code: self._events.put(Event("ended", code)),
             on_lost=lambda: self._events.put(Event("lost")),
         )

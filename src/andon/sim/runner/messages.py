@@ -21,6 +21,14 @@ Step = TypedDict(
 )
 
 
+class ToPlay(TypedDict):
+    """A failure that the sandbox asks this program to play with a job (docs/sandbox.md, faults)."""
+
+    kind: str
+    """`worker_hangs` or `lock_lost`; any other is ignored."""
+    seconds: float | None
+
+
 class Job(TypedDict):
     """A job as the server hands it out; `key` is the workflow's key, not unique in a matrix."""
 
@@ -44,10 +52,11 @@ class Job(TypedDict):
     event_payload: dict[str, Any]
     server_url: str
     api_url: str
+    fault: NotRequired[ToPlay]
 
 
 class StepReport(TypedDict):
-    """One step's progress. Times are RFC 3339 UTC; `status` is pending, in_progress or completed."""
+    """One step's progress. Times are RFC 3339 UTC; `status` is queued, in_progress or completed."""
 
     number: int
     name: str
@@ -55,6 +64,14 @@ class StepReport(TypedDict):
     conclusion: str | None
     started_at: str | None
     completed_at: str | None
+
+
+class WorkflowOrder(TypedDict):
+    """A workflow file to run in place of the job's own steps; all three are absolute paths."""
+
+    program: str
+    file: str
+    tree: str
 
 
 class JobOrder(TypedDict):
@@ -67,6 +84,7 @@ class JobOrder(TypedDict):
     runner_name: str
     work_folder: str
     timings: dict[str, float]
+    workflow: WorkflowOrder | None
 
 
 def job_from(message: Mapping[str, Any]) -> Job:

@@ -33,6 +33,20 @@ class StepRun:
         self._timings = timings
         self._count = 0
 
+    @property
+    def exported(self) -> dict[str, str]:
+        """What scripts put into GITHUB_ENV until now."""
+        return dict(self._exported)
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The variables that nothing a job sets can replace."""
+        return dict(self._defaults)
+
+    def environment(self) -> dict[str, str]:
+        """The environment that the next script would start from."""
+        return with_path({**self._inherited, **self._exported, **self._defaults}, self._path)
+
     def run(
         self,
         script: Script,

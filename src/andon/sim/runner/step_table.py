@@ -19,11 +19,16 @@ class StepTable:
 
     def __init__(self, titles: list[Title], reporter: Reporter) -> None:
         self._reporter = reporter
-        self._rows: dict[str, StepReport] = {}
-        for number, title in enumerate(titles, start=1):
-            self._rows[title.key] = StepReport(
-                number=number, name=title.name, status="pending", conclusion=None, started_at=None, completed_at=None
-            )
+        self._rows = {title.key: _queued(number, title) for number, title in enumerate(titles, start=1)}
+
+    def add(self, title: Title) -> None:
+        """A row that was not known before, after all that have begun; the rest move down."""
+        rows = list(self._rows.items())
+        place = sum(row["status"] != "queued" for _, row in rows)
+        rows.insert(place, (title.key, _queued(place + 1, title)))
+        for number, (_, row) in enumerate(rows, start=1):
+            row["number"] = number
+        self._rows = dict(rows)
 
     def rows(self) -> list[StepReport]:
         """Every row as it is now."""
@@ -47,8 +52,14 @@ class StepTable:
     def skip_rest(self) -> None:
         """Closes every row that never began."""
         for key, row in self._rows.items():
-            if row["status"] == "pending":
+            if row["status"] == "queued":
                 self.end(key, "skipped", show=False)
+
+
+def _queued(number: int, title: Title) -> StepReport:
+    return StepReport(
+        number=number, name=title.name, status="queued", conclusion=None, started_at=None, completed_at=None
+    )
 
 
 def _now() -> str:

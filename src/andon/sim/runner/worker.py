@@ -19,8 +19,10 @@ from andon.runtime.environment import environment
 from andon.runtime.wall_time import monotonic
 from andon.sim.runner.job import JobRun
 from andon.sim.runner.job_log import JobLog
+from andon.sim.runner.job_steps import JobSteps
 from andon.sim.runner.messages import JobOrder, StepReport
 from andon.sim.runner.reporter import Reporter
+from andon.sim.runner.script_steps import ScriptSteps
 from andon.sim.runner.step_process import Stop
 from andon.sim.runner.terminal import Diagnostics
 from andon.sim.runner.timings import Timings
@@ -47,7 +49,16 @@ def main() -> int:
     root = Path.cwd()
     log = JobLog(root / "_diag" / "pages" / f"job-{order['job']['id']}.log")
     reporter = Reporter(order, timings, diagnostics)
-    run = JobRun(order, root=root, environment=environment(), log=log, stop=stop, reporter=reporter, timings=timings)
+    run = JobRun(
+        order,
+        _steps(order),
+        root=root,
+        environment=environment(),
+        log=log,
+        stop=stop,
+        reporter=reporter,
+        timings=timings,
+    )
     conclusion = run.run()
     reporter.close()
     log.close()
@@ -55,6 +66,16 @@ def main() -> int:
     _complete(order, timings, log.path, conclusion, run.table.rows(), diagnostics)
     log.path.unlink(missing_ok=True)
     return RESULTS[conclusion]
+
+
+def _steps(order: JobOrder) -> JobSteps:
+    workflow = order["workflow"]
+    if workflow is None:
+        return ScriptSteps(order["job"])
+    # Here and not above: few runners run a workflow file.
+    from andon.sim.runner.act_steps import ActSteps
+
+    return ActSteps(order["job"], workflow)
 
 
 def _complete(
