@@ -10,15 +10,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from pathlib import Path
 
 from andon.github.client import GitHub
-from andon.github.transport import FixedToken, Transport
+from andon.github.credentials import credentials_from
+from andon.github.transport import Transport
 from andon.loops.acts.table import acts
 from andon.loops.apply_deliveries import ApplyDeliveries
 from andon.loops.claims import ClaimDeadlines
 from andon.loops.dispatch import Dispatch
+from andon.loops.drain_spool import DrainSpool
 from andon.loops.fleet import Fleet
 from andon.loops.hosts import HostLiveness
 from andon.loops.leadership import RENEW_S, Leadership
 from andon.loops.outbox import Outbox
+from andon.loops.retention import PERIOD_S, Retention
 from andon.loops.sweep import Sweep
 from andon.model.config import Config
 from andon.rules.listen_address import parse_listen
@@ -29,9 +32,11 @@ from andon.runtime.ids import Ids, new_secret
 from andon.runtime.logging import Logger, logger
 from andon.runtime.loop import Loop
 from andon.store import jobs, meta
-from andon.store.database import SqliteDatabase
-from andon.store.migrate import migrate
-from andon.store.transaction import Store
+from andon.store.announcements import EVERYTHING
+from andon.store.intake import Intake
+from andon.store.opening import Opened, open_store
+from andon.store.rails import note_mode
+from andon.store.spool import Spool
 from andon.web.app import make_app
 from andon.web.control_plane import ControlPlane
 from andon.web.http_server import Tls, listening_socket, serving, url_of
@@ -42,20 +47,6 @@ ACTS_END_S = 3.0
 """How long acts under way may take once a stop was asked for; with the requests' 3 s: exit in <= 10 s."""
 
 
-def database_path(config: Config, data: Path) -> Path:
-    """The SQLite file that `[server] database` names, below `data` when it is relative."""
-    url = config.server.database
-    if not url.startswith("sqlite:///"):
-        raise Refused(f'"{url}": this version serves sqlite:/// databases only. Name a file, as sqlite:///andon.db.')
-    return data / url.removeprefix("sqlite:///")
-
-
-def open_store(path: Path, clock: Clock, ids: Ids) -> Store:
-    """The migrated store at `path`. Raises Refused for a database in use or of a newer version."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return Store(SqliteDatabase(path, lambda engine: migrate(engine, str(path))), clock, ids)
-
-
 class Wiring:
     """The parts of one control plane and the loops between them."""
 
@@ -64,18 +55,20 @@ class Wiring:
         config: Config,
         *,
         data: Path,
-        store: Store,
+        opened: Opened,
+        intake: Intake,
         github: GitHub,
         metrics: Metrics,
         clock: Clock,
-        ids: Ids,
+        replica: str,
         fleet_id: str,
         log: Logger,
         public_url: str,
     ) -> None:
-        server = config.server
+        server, store = config.server, opened.store
         self._clock, self._log, self._metrics = clock, log, metrics
-        leadership = Leadership(store, clock, log, holder=ids.new("rep"), alone=True)
+        self._shared = opened.shared
+        leadership = Leadership(store, clock, log, holder=replica, alone=not opened.shared)
         self.fleet = Fleet(
             config=config,
             store=store,
@@ -87,27 +80,34 @@ class Wiring:
             lease=leadership.lease,
         )
         self._outbox = Outbox(self.fleet, acts(self.fleet), lambda: self.loops["outbox"].nudge())
-        poll = config.github.ingest == "poll"
-        sweep_period = config.github.poll_seconds if poll else config.github.sweep_seconds
+        sweep = Sweep(
+            self.fleet,
+            show_period=lambda owner, seconds: metrics.show("andon_sweep_period_seconds", seconds, owner=owner),
+        )
         self.loops = {
             "leadership": self._loop("leadership", leadership.run_once, RENEW_S),
-            "deliveries": self._loop("deliveries", ApplyDeliveries(self.fleet).run_once, 5.0),
+            "spool": self._loop("spool", DrainSpool(intake, log).run_once, 1.0),
+            "deliveries": self._loop(
+                "deliveries", ApplyDeliveries(self.fleet, burst=lambda: intake.burst).run_once, 5.0
+            ),
             "dispatch": self._loop("dispatch", Dispatch(self.fleet).run_once, 5.0),
             "outbox": self._loop("outbox", self._outbox.run_once, 5.0),
             "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, 10.0),
             "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, 5.0),
-            "sweep": self._loop("sweep", Sweep(self.fleet).run_once, sweep_period),
+            "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),
+            "retention": self._loop("retention", Retention(self.fleet).run_once, PERIOD_S),
         }
         self._leadership = leadership
         self.control = ControlPlane(
             config=config,
             store=store,
+            intake=intake,
             clock=clock,
             log=log,
             metrics=metrics,
             public_url=public_url,
             started_at=clock.now(),
-            webhook_secret=read_secret(data / config.github.webhook_secret_file, what="webhook secret"),
+            webhook_secret=_webhook_secret(config, data),
             enrolment_secret=make_secret(data / server.agent_token_file, what="enrolment secret"),
             operator_token=make_secret(data / server.operator_token_file, what="operator token"),
             viewer_token=read_secret(data / server.viewer_token_file, what="viewer token")
@@ -117,6 +117,7 @@ class Wiring:
             ready=self._missing,
         )
         store.on_nudges(self._wake)
+        self._listener = opened.listen(self._wake) if opened.listen is not None else None
 
     def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]], period: float) -> Loop:
         return Loop(
@@ -130,15 +131,22 @@ class Wiring:
 
     def _wake(self, names: Iterable[str]) -> None:
         for name in names:
-            if name.startswith("host:"):
+            if name == EVERYTHING:
+                for loop in self.loops.values():
+                    loop.nudge()
+                self.control.wake_hosts()
+            elif name.startswith("host:"):
                 self.control.host_nudge(name.removeprefix("host:"))()
             elif (loop := self.loops.get(name)) is not None:
                 loop.nudge()
         self.control.changes()
 
     def _missing(self) -> str | None:
+        if not self._leadership.answered():
+            return "The database does not answer."
         if self._leadership.lease() is None:
-            return "Another control plane leads, or the database does not answer."
+            # A stand-by takes deliveries, agents and readers as the leader does.
+            return None if self._shared else "The lease of the leader could not be taken."
         behind = [name for name in ("deliveries", "dispatch", "outbox") if not self.loops[name].passes.version]
         return f"Not through their first pass: {', '.join(behind)}." if behind else None
 
@@ -147,6 +155,8 @@ class Wiring:
         """The loops run inside; afterwards acts under way are given time to end."""
         await self._leadership.run_once()
         tasks = [asyncio.create_task(loop.run(), name=f"loop {name}") for name, loop in self.loops.items()]
+        if self._listener is not None:
+            tasks.append(asyncio.create_task(self._listener.run(), name="listener"))
         try:
             yield
         finally:
@@ -154,6 +164,7 @@ class Wiring:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._outbox.stop(ACTS_END_S)
+            await self._leadership.give_back()
 
 
 async def serve_control_plane(
@@ -175,30 +186,36 @@ async def serve_control_plane(
     if address is None:
         raise Refused(f'listen = "{config.server.listen}" is no HOST:PORT. Write, for example, 127.0.0.1:8470.')
     listener = listening_socket(address.host, address.port)
+    replica = ids.new("rep")
     try:
-        store = open_store(database_path(config, data), clock, ids)
+        opened = open_store(config.server.database, data, clock=clock, ids=ids, log=log, replica=replica)
     except BaseException:
         listener.close()
         raise
+    store, spool = opened.store, Spool(data / "spool", ids)
     metrics = Metrics()
     transport = Transport(
         config.github.api_url,
-        FixedToken(read_secret(data / (config.github.token_file or "github.token"), what="GitHub token")),
+        credentials_from(config.github, data, clock),
         clock,
+        budget_percent=config.github.budget_percent,
         count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
     )
     try:
         fleet_id = await store.write(meta.fleet_id)
         moved = await store.write(lambda tx: jobs.assign_pools(tx, config.pool))
+        if await store.write(lambda tx: note_mode(tx, config.rails.mode)):
+            log.info("rails.mode", mode=config.rails.mode)
         url = url_of(listener, "https" if config.server.tls_cert_file else "http")
         wiring = Wiring(
             config,
             data=data,
-            store=store,
+            opened=opened,
+            intake=Intake(store, spool, log),
             github=GitHub(transport),
             metrics=metrics,
             clock=clock,
-            ids=ids,
+            replica=replica,
             fleet_id=fleet_id,
             log=log,
             public_url=config.server.public_url or url,
@@ -211,9 +228,18 @@ async def serve_control_plane(
             await stop.wait()
     finally:
         await transport.close()
+        spool.close()
         store.close()
         listener.close()
         log.info("controlplane.stopped")
+
+
+def _webhook_secret(config: Config, data: Path) -> str:
+    """The hook's secret. Who polls needs none: then one that nobody knows refuses every delivery."""
+    file = data / config.github.webhook_secret_file
+    if config.github.ingest == "poll" and not file.exists():
+        return new_secret()
+    return read_secret(file, what="webhook secret")
 
 
 def _tls(config: Config, data: Path) -> Tls | None:

@@ -1,7 +1,9 @@
 """The loops over a real store and the sandbox GitHub in process, on virtual time, pass by pass."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,22 +18,25 @@ from andon.loops.apply_deliveries import ApplyDeliveries
 from andon.loops.claims import ClaimDeadlines
 from andon.loops.dispatch import Dispatch
 from andon.loops.fleet import Fleet
-from andon.loops.leadership import Leadership
+from andon.loops.leadership import LEADER, Leadership
 from andon.loops.outbox import Outbox
 from andon.loops.sweep import Sweep
 from andon.model.config import Config, Owner
 from andon.model.nouns import Claim, Job
 from andon.model.wire import SyncRequest
 from andon.runtime.logging import logger
-from andon.sim.sandbox.app import make_app
 from andon.sim.sandbox.control import post
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.run_spec import JobSpec, RunSpec
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims, hosts, jobs
+from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import apply_report
+from andon.store.leases import take
 from andon.store.transaction import Store
-from tests.support.builders import LABELS, a_config, a_pool, a_report, idle
+from tests.support.builders import LABELS, a_config, a_pool, a_report, idle, job_news
+from tests.support.contract_watch import watched
+from tests.support.running import write
 
 
 class _Log:
@@ -63,24 +68,32 @@ class World:
         self.github = SandboxGitHub(clock, Random(5), base_url="http://github.test")
         self.log = _Log()
         self.counted: list[tuple[str, dict[str, str]]] = []
+        self.calls: Counter[tuple[str, str]] = Counter()
+        """Calls sent to GitHub, by endpoint and status."""
         self._transport = Transport(
             "http://github.test",
             FixedToken("a-token"),
             clock,
-            http_transport=httpx2.ASGITransport(app=make_app(self.github)),
+            count=lambda endpoint, status: self.calls.update([(endpoint, status)]),
+            http_transport=httpx2.ASGITransport(app=watched(self.github)),
         )
         self._leadership = Leadership(store, clock, logger("test"), holder="me", alone=True)
+        self.seq = 0
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """The control plane's parts, made anew as by a start with this configuration."""
+        self.config = config
         self.fleet = Fleet(
             config=config,
-            store=store,
+            store=self.store,
             github=GitHub(self._transport),
-            clock=clock,
+            clock=self.clock,
             log=self.log,
             fleet_id="f",
             count=lambda name, /, **labels: self.counted.append((name, labels)),
             lease=self._leadership.lease,
         )
-        self.seq = 0
         self._sweep = Sweep(self.fleet)
         self._outbox = Outbox(self.fleet, acts(self.fleet), lambda: None)
 
@@ -106,7 +119,7 @@ class World:
         return list(self.github.create_run(spec)["jobs"])
 
     async def sweep(self) -> None:
-        await self._sweep.run_once()
+        await self._sweep.read_everything()
 
     async def deliver(self) -> None:
         await ApplyDeliveries(self.fleet).run_once()
@@ -143,6 +156,11 @@ class World:
     async def job(self, job_id: int) -> Job | None:
         return await self.store.read(lambda connection: jobs.get_job(connection, job_id))
 
+    async def bind(self, claim: Claim) -> None:
+        """GitHub says that the claim's job runs on the claim's runner."""
+        news = job_news(claim.job_id or 0, "in_progress", runner_name=claim.runner_name, runner_id=claim.runner_id)
+        await self.store.write(lambda tx: apply_job_news(tx, news, self.config))
+
     def fault(self, **fault: Any) -> None:
         status, answer = post(self.github, "/_sandbox/faults", fault)
         assert status < 300, answer
@@ -156,6 +174,22 @@ class World:
 
     async def close(self) -> None:
         await self._transport.close()
+
+
+@pytest.fixture
+def play_fleet(store: Store, clock: VirtualClock) -> Fleet:
+    """What a loop works with, for loops that need no GitHub; this process leads for as long as it likes."""
+    held = write(store, lambda tx: take(tx, LEADER, "me", lasts=timedelta(days=36_500), alone=True))
+    return Fleet(
+        config=a_config(),
+        store=store,
+        github=None,  # pyright: ignore[reportArgumentType]
+        clock=clock,
+        log=logger("test"),
+        fleet_id="f",
+        count=lambda name, /, **labels: None,
+        lease=lambda: held,
+    )
 
 
 Play = Callable[[Callable[[World], Coroutine[Any, Any, None]]], None]

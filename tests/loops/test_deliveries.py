@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from andon.loops import apply_deliveries
+from andon.loops.leadership import LEADER
 from andon.model.job_states import JobStatus
 from andon.store import deliveries, fleet_views, leases
 from andon.store.leases import Fenced
@@ -93,7 +94,7 @@ def test_a_leader_that_was_replaced_while_it_slept_claims_nothing(play: Any) -> 
         (job,) = world.run("build")
         await world.sweep()
         lasts = timedelta(minutes=5)
-        await world.store.write(lambda tx: leases.take(tx, "leader", "somebody-else", lasts=lasts, alone=True))
+        await world.store.write(lambda tx: leases.take(tx, LEADER, "somebody-else", lasts=lasts, alone=True))
         with pytest.raises(Fenced):
             await world.dispatch()
         assert await world.claim_of(job) is None

@@ -350,14 +350,14 @@ def test_demand_of_a_run_that_github_lost_ends(play: Any) -> None:
 def test_one_repositorys_trouble_does_not_hide_the_others_news(play: Any) -> None:
     async def story(world: Any) -> None:
         (job,) = world.run("build", repository="acme/other")
-        asking = world.fleet.github.runs
+        asking = world.fleet.github.newest_runs
 
-        async def broken(repository: str, status: str) -> Any:
+        async def broken(repository: str, count: int) -> Any:
             if repository == "acme/app":
                 raise RuntimeError("a bug of ours")
-            return await asking(repository, status)
+            return await asking(repository, count)
 
-        world.fleet.github.runs = broken
+        world.fleet.github.newest_runs = broken
         await world.sweep()
         assert (await world.job(job)).status is JobStatus.QUEUED
         assert world.log.faults == ["sweep.broke"]

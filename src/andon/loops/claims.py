@@ -7,14 +7,17 @@ from datetime import timedelta
 
 from andon.loops.fleet import Fleet
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
+from andon.model.config import Mode
 from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
+from andon.model.rails import Rail
 from andon.rules.limits import AFTER_THE_JOB
 from andon.store import claims, hosts, jobs, outbox, pauses
 from andon.store.claims import Change, advance
 from andon.store.columns import to_micros
 from andon.store.doubt import ask, doubt
+from andon.store.rails import would
 from andon.store.transaction import Tx
 
 BATCH = 100
@@ -22,6 +25,9 @@ BATCH = 100
 ACTOR = "loop:claims"
 ASK_AGAIN = timedelta(hours=1)
 """How long until GitHub is asked again about a job that is past its limit."""
+
+HELD_FOR = timedelta(minutes=1)
+"""How soon a claim is looked at again whose release observe mode holds back."""
 
 
 class ClaimDeadlines:
@@ -37,22 +43,29 @@ class ClaimDeadlines:
         now = self._fleet.clock.now()
         late = await self._fleet.store.read(lambda connection: claims.overdue(connection, now, BATCH))
         for claim in late:
-            await self._fleet.store.write(lambda tx, claim=claim: self._handle(tx, claim.id))
+            acted = await self._fleet.write(lambda tx, claim=claim: self._handle(tx, claim.id))
+            if acted is not None:
+                self._fleet.count("andon_automatic_acts_total", rail=Rail.RESCUE.value, mode=acted)
             self._fleet.log.info("claim.overdue", claim=claim.id, job=claim.job_id, state=claim.state.value)
         if len(late) == BATCH:
             return 0.0
         upcoming = await self._fleet.store.read(claims.next_deadline)
         return None if upcoming is None else max(0.05, (upcoming - self._fleet.clock.now()).total_seconds())
 
-    def _handle(self, tx: Tx, claim_id: str) -> None:
+    def _handle(self, tx: Tx, claim_id: str) -> Mode | None:
+        """Says in which mode a claim was given up, if that is what followed."""
         claim = claims.get_claim(tx.connection, claim_id)
         if claim is None or claim.deadline is None or claim.deadline > tx.now:
-            return
+            return None
         if claim.state is ClaimState.RESERVED:
             reason = "GitHub gave no JIT config within 30 s"
+            if not self._fleet.acts_on(Rail.RESCUE):
+                claims.set_facts(tx, claim, deadline=tx.now + HELD_FOR)
+                return "observe" if _would_give_back(tx, claim, reason) else None
             pauses.pause(tx, claim.owner, reason=reason)
             give_back(tx, claim, reason=reason)
-        elif claim.state in (ClaimState.MINTED, ClaimState.LAUNCHED, ClaimState.REGISTERED):
+            return "act"
+        if claim.state in (ClaimState.MINTED, ClaimState.LAUNCHED, ClaimState.REGISTERED):
             doubt(tx, claim, actor=ACTOR, reason=f"{claim.state.value} for too long: {_limit_text(claim)}")
         elif claim.state is ClaimState.ORPHANED:
             claims.set_facts(tx, claim, deadline=tx.now + CLAIMS.limit(ClaimState.ORPHANED))
@@ -60,6 +73,7 @@ class ClaimDeadlines:
                 ask(tx, claim)
         elif claim.state is ClaimState.BUSY:
             self._look_at_busy(tx, claim)
+        return None
 
     def _look_at_busy(self, tx: Tx, claim: Claim) -> None:
         """Past its limit a job is asked about and journalled; never ended by us (R28).
@@ -101,6 +115,21 @@ class ClaimDeadlines:
                 host=claim.host,
             )
         )
+
+
+def _would_give_back(tx: Tx, claim: Claim, reason: str) -> bool:
+    entry = Entry(
+        actor=ACTOR,
+        kind="claim.would_release",
+        subject_kind="claim",
+        subject_id=claim.id,
+        generation=claim.generation,
+        reason=f"rails are in observe mode; it would have been released: {reason}",
+        evidence={"state": claim.state.value, "since": claim.since.isoformat(), "runner": claim.runner_name},
+        job_id=claim.job_id,
+        host=claim.host,
+    )
+    return would(tx, key=f"release:{claim.id}", entry=entry)
 
 
 def _limit_text(claim: Claim) -> str:

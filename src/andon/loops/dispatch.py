@@ -1,7 +1,7 @@
 """Loop "dispatch": one leader, one snapshot, one batch of claims a transaction (rules.dispatch)."""
 
 from andon.loops.fleet import Fleet
-from andon.store import leases
+from andon.model.rails import Rail
 from andon.store.dispatch import Round, dispatch_once
 from andon.store.transaction import Tx
 
@@ -14,16 +14,14 @@ class Dispatch:
 
     async def run_once(self) -> float | None:
         """One round; asks to be called again at once when the batch was full."""
-        lease = self._fleet.lease()
-        if lease is None:
+        if self._fleet.lease() is None:
             return None
-        mode = self._fleet.config.rails.mode
+        mode = self._fleet.mode(Rail.DISPATCH)
 
         def write(tx: Tx) -> Round:
-            leases.check(tx, lease)
             return dispatch_once(tx, self._fleet.policy, fleet=self._fleet.fleet_id, mode=mode)
 
-        done = await self._fleet.store.write(write)
+        done = await self._fleet.write(write)
         for claim in done.claimed:
             self._fleet.count("andon_claims_total", outcome="reserved")
             self._fleet.count("andon_automatic_acts_total", rail="dispatch", mode=mode)

@@ -1,15 +1,19 @@
 """What every loop works with: the store, GitHub, the configuration, time, and leadership."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from andon.github.client import GitHub, Scope
-from andon.model.config import Config, Pool
+from andon.model.config import Config, Mode, Pool
+from andon.model.rails import Rail
 from andon.rules.dispatch import Policy
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
-from andon.store.leases import Lease
-from andon.store.transaction import Store
+from andon.store import leases
+from andon.store.leases import Fenced, Lease
+from andon.store.transaction import Store, Tx
+
+T = TypeVar("T")
 
 
 class Counter(Protocol):
@@ -48,6 +52,30 @@ class Fleet:
             max_slots={owner.login: owner.max_slots for owner in config.owner if owner.max_slots is not None},
         )
         self._organisation_wide = {owner.login.lower() for owner in config.owner if owner.runners == "organisation"}
+
+    def mode(self, rail: Rail) -> Mode:
+        """Whether acts on this rail act, or are only journalled as "would" (R98)."""
+        return self.config.rails.mode
+
+    def acts_on(self, rail: Rail) -> bool:
+        """Whether acts on this rail are performed."""
+        return self.mode(rail) == "act"
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Runs `work` in a transaction that changes nothing unless this process leads (law 5).
+
+        A leader that slept and was replaced is refused by the database, whatever it believes.
+        Raises Fenced, and what the store raises.
+        """
+        lease = self.lease()
+        if lease is None:
+            raise Fenced("This control plane does not lead.")
+
+        def fenced(tx: Tx) -> T:
+            leases.check(tx, lease)
+            return work(tx)
+
+        return await self.store.write(fenced)
 
     def scope(self, owner: str, repository: str) -> Scope:
         """Where runners for this work are registered."""

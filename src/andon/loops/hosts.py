@@ -16,7 +16,9 @@ class HostLiveness:
         """Marks silent hosts. A control plane that was away itself first gives them time to speak."""
         if self._fleet.clock.now() - self._began < SILENT_AFTER:
             return None
-        silent = await self._fleet.store.write(lambda tx: hosts.fall_silent(tx, tx.now - SILENT_AFTER))
+        if self._fleet.lease() is None:
+            return None
+        silent = await self._fleet.write(lambda tx: hosts.fall_silent(tx, tx.now - SILENT_AFTER))
         for name in silent:
             self._fleet.log.warning("host.silent", host=name)
         return None

@@ -4,6 +4,7 @@ The lease is trusted for less time than it lasts, by the local monotonic clock: 
 paused finds its trust run out before the database's clock would let another one in.
 """
 
+import contextlib
 from datetime import timedelta
 
 from andon.runtime.clock import Clock
@@ -15,7 +16,8 @@ from andon.store.transaction import Store
 LASTS = timedelta(seconds=15)
 TRUSTED = timedelta(seconds=10)
 RENEW_S = 4.0
-LEADER = "leader"
+LEADER = "leadership"
+"""The lease's name, and the loop's: whoever gives it back wakes that loop everywhere."""
 
 
 class Leadership:
@@ -38,6 +40,14 @@ class Leadership:
     def lease(self) -> Lease | None:
         """The lease, while it can be trusted."""
         return self._lease if self._clock.monotonic() < self._trusted_until else None
+
+    async def give_back(self) -> None:
+        """Lets the next one lead at once; what goes wrong here costs the lease's time and no more."""
+        held, self._lease = self._lease, None
+        self._trusted_until = 0.0
+        if held is not None:
+            with contextlib.suppress(Exception):
+                await self._store.write(lambda tx: leases.give_back(tx, held))
 
     async def run_once(self) -> float | None:
         """Renews; the trust counts from before the question, so a slow answer only shortens it."""

@@ -1,13 +1,14 @@
 """Loop "outbox": performs acts that were decided, some at a time, and records how each went.
 
 An act may be performed twice (a crash between act and record); each kind in `acts` is written so
-that this does no harm.
+that this does no harm. In observe mode an act that changes something outside is held back (`rails`).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from andon.loops.fleet import Fleet
+from andon.loops.rails import held_by_rail, hold_back, rail_of
 from andon.rules.backoff import backoff
 from andon.store import outbox
 from andon.store.outbox import Act
@@ -68,6 +69,12 @@ class Outbox:
                 # Written by a newer version; a later one may know it.
                 await self.postpone(act, "this version does not know the kind of act")
                 return
+            if (held := held_by_rail(self._fleet, act.kind)) is not None:
+                await hold_back(self._fleet, act, held)
+                return
+            rail = rail_of(act.kind)
+            if rail is not None and not act.attempts:
+                self._fleet.count("andon_automatic_acts_total", rail=rail.value, mode="act")
             await perform(act)
         except Exception as error:
             self._fleet.log.exception("act.failed", act=act.id, act_kind=act.kind, attempts=act.attempts)
@@ -78,7 +85,7 @@ class Outbox:
         pause = backoff(act.attempts)
         until = self._fleet.clock.now() + pause
         try:
-            await self._fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason[:500]))
+            await self._fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason[:500]))
         except Exception:
             self._held[act.id] = self._fleet.clock.monotonic() + max(5.0, pause.total_seconds())
             self._fleet.log.exception("act.not_postponed", act=act.id, act_kind=act.kind)

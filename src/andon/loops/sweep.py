@@ -1,125 +1,123 @@
-"""Loop "sweep": the second source of events. Lists runs that are not over and their jobs, and asks
-about jobs that we believe unfinished and GitHub no longer lists.
+"""Loop "sweep": the second source of events, and the only one with `ingest = "poll"` (R4, R97).
 
-A failed or partial read ends the work on that repository for this pass: it is never read as
-"nothing is there" (R8). Stretching by quota comes with the API budget.
+Says which repositories are read when; `repository_sweep` reads one. The period is the configured
+one, stretched as the owner's quota falls (rules.sweep_pace).
 """
 
-import msgspec
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
-from andon.github.client import Answered
 from andon.github.outcomes import Failed, FailureClass
-from andon.github.parsing import job_news
-from andon.github.payloads import RunObject
-from andon.loops.acts.learn import keep_answer
+from andon.github.scope import owner_of
 from andon.loops.fleet import Fleet
-from andon.model.job_states import JobStatus
-from andon.model.news import Ignored
-from andon.store import jobs
-from andon.store.apply_news import apply_job_news, close_jobs_of_lost_run
-from andon.store.transaction import Tx
+from andon.loops.repository_sweep import CLOCKS_DIFFER, Key, RepositorySweep
+from andon.loops.watched import Watched
+from andon.rules.sweep_pace import Quota, period_s
+from andon.store import jobs, polling
 
-OPEN = ("queued", "in_progress", "waiting", "pending", "requested")
-"""Statuses of runs that are not over."""
-GONE_PASSES = 3
-"""Passes in a row that have to say 404 of a run before its jobs are closed: once is no evidence."""
+AT_ONCE = 8
+"""Repositories that are read together; GitHub allows 100 requests at once (contract section 5)."""
+OFTEN = 50
+"""Of each owner so many repositories are read every period, the most recently active ones (R4)."""
+ROTATION_S = 600.0
+"""How often the others are read at the latest."""
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Sweep:
-    """One pass reads every watched repository."""
+    """One pass reads the repositories that are due."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, show_period: Callable[[str, float], None] = lambda owner, seconds: None) -> None:
         self._fleet = fleet
-        self._gone: dict[tuple[str, int, int], int] = {}
-        """How many passes in a row GitHub said 404 of a run."""
+        self._show_period = show_period
+        self._watched = Watched(fleet)
+        self._repositories: dict[str, RepositorySweep] = {}
+        self._due: dict[str, float] = {}
+
+    @property
+    def wanted_s(self) -> float:
+        """The configured period."""
+        github = self._fleet.config.github
+        return github.poll_seconds if github.ingest == "poll" else github.sweep_seconds
 
     async def run_once(self) -> float | None:
-        """Sweeps all repositories; one that fails is tried again at the next pass."""
+        """Reads what is due; gives the seconds until something is due again."""
+        return await self._pass(everywhere=False)
+
+    async def read_everything(self) -> None:
+        """Reads every repository now, the lists by status too."""
+        await self._pass(everywhere=True)
+
+    async def _pass(self, *, everywhere: bool) -> float | None:
         if self._fleet.lease() is None:
+            # Whoever leads next begins anew; what was remembered here would be old by then.
+            self._repositories, self._due = {}, {}
             return None
-        unfinished = await self._fleet.store.read(jobs.unfinished)
-        known: dict[str, set[tuple[int, int]]] = {name: set() for name in self._fleet.repositories()}
-        for repository, run_id, attempt in unfinished:
-            known.setdefault(repository, set()).add((run_id, attempt))
-        for repository, runs in known.items():
-            try:
-                failure = await self._sweep_repository(repository, runs)
-            except Exception as error:
-                # One repository's trouble must not hide the others' news.
-                self._fleet.log.exception("sweep.broke", repository=repository)
-                failure = Failed(kind=FailureClass.BUG, status=None, message=f"{type(error).__name__}: {error}")
-            if failure is not None:
-                self._fleet.log.warning(
-                    "sweep.failed", repository=repository, failure=failure.kind.value, message=failure.message
-                )
-                self._fleet.count("andon_sweeps_failed_total", failure=failure.kind.value)
-        return None
+        believed: dict[str, set[Key]] = {name: set() for name in await self._watched.names()}
+        for repository, run_id, attempt in await self._fleet.store.read(jobs.unfinished):
+            believed.setdefault(repository, set()).add((run_id, attempt))
+        await self._meet(believed)
+        started = self._fleet.clock.monotonic()
+        due = [name for name in believed if everywhere or self._due.get(name, started) <= started]
+        busy = await self._fleet.store.read(polling.busy_runners) if due else frozenset[str]()
+        turns = asyncio.Semaphore(AT_ONCE)
 
-    async def _sweep_repository(self, repository: str, believed: set[tuple[int, int]]) -> Failed | None:
-        found: dict[tuple[int, int], RunObject] = {}
-        for status in OPEN:
-            listed = await self._fleet.github.runs(repository, status)
-            if isinstance(listed, Failed):
-                return listed
-            found.update({(run.id, run.run_attempt): run for run in listed.runs})
-        for (run_id, attempt), run in found.items():
-            got = await self._fleet.github.jobs_of_run(repository, run_id, attempt)
-            if isinstance(got, Failed):
-                return got
-            answer = msgspec.structs.replace(got, runs=(run,))
-            await self._fleet.store.write(
-                lambda tx, answer=answer: keep_answer(tx, self._fleet, repository, answer, None, "sweep")
+        async def read(name: str) -> None:
+            async with turns:
+                await self._read(name, believed[name], busy, everywhere=everywhere)
+
+        await asyncio.gather(*(read(name) for name in due))
+        self._plan(due, started)
+        return max(0.0, min(self._due.values()) - self._fleet.clock.monotonic()) if self._due else None
+
+    async def _meet(self, names: Iterable[str]) -> None:
+        """Remembers repositories that are new here, and forgets those that are watched no more."""
+        known = set(names)
+        self._repositories = {name: each for name, each in self._repositories.items() if name in known}
+        self._due = {name: at for name, at in self._due.items() if name in known}
+        if new := known - self._repositories.keys():
+            news = await self._fleet.store.read(polling.last_news)
+            for name in new:
+                since = news.get(name, self._fleet.clock.now()) - CLOCKS_DIFFER
+                self._repositories[name] = RepositorySweep(self._fleet, name, since)
+
+    async def _read(self, repository: str, believed: set[Key], busy: frozenset[str], *, everywhere: bool) -> None:
+        try:
+            failure = await self._repositories[repository].read(believed, busy, everywhere=everywhere)
+        except Exception as error:
+            # One repository's trouble must not hide the others' news.
+            self._fleet.log.exception("sweep.broke", repository=repository)
+            failure = Failed(kind=FailureClass.BUG, status=None, message=f"{type(error).__name__}: {error}")
+        if failure is not None:
+            self._fleet.log.warning(
+                "sweep.failed", repository=repository, failure=failure.kind.value, message=failure.message
             )
-        for run_id, attempt in believed - found.keys():
-            failure = await self._ask_about_run(repository, run_id, attempt)
-            if failure is not None and failure.kind is FailureClass.GONE:
-                await self._count_gone(repository, run_id, attempt)
-            elif failure is not None:
-                return failure
-            else:
-                self._gone.pop((repository, run_id, attempt), None)
-        return None
+            self._fleet.count("andon_sweeps_failed_total", failure=failure.kind.value)
 
-    async def _count_gone(self, repository: str, run_id: int, attempt: int) -> None:
-        """A run that GitHub does not know any more, while its repository answers: after several
-        passes its open jobs are closed, or they would be demand for ever (T28)."""
-        seen = self._gone.get((repository, run_id, attempt), 0) + 1
-        self._gone[repository, run_id, attempt] = seen
-        if seen < GONE_PASSES:
-            return
-        closed = await self._fleet.store.write(
-            lambda tx: close_jobs_of_lost_run(tx, run_id, attempt, self._fleet.config)
-        )
-        self._gone.pop((repository, run_id, attempt), None)
-        self._fleet.log.warning("run.gone", repository=repository, run=run_id, attempt=attempt, jobs_closed=closed)
+    def _plan(self, read: list[str], started: float) -> None:
+        """Says when each repository that was read is due again."""
+        by_owner: dict[str, list[RepositorySweep]] = {}
+        for each in self._repositories.values():
+            by_owner.setdefault(owner_of(each.repository), []).append(each)
+        quotas = self._quotas()
+        now = self._fleet.clock.now()
+        for owner, theirs in by_owner.items():
+            theirs.sort(key=lambda each: each.active_at or _NEVER, reverse=True)
+            often = {each.repository for each in theirs[:OFTEN]}
+            cost = sum(each.mean_cost for each in theirs[:OFTEN])
+            seconds = period_s(self.wanted_s, cost, quotas.get(owner.lower()), now)
+            self._show_period(owner, seconds)
+            for each in theirs:
+                if each.repository in read:
+                    pause = seconds if each.repository in often else max(seconds, ROTATION_S)
+                    self._due[each.repository] = started + pause
 
-    async def _ask_about_run(self, repository: str, run_id: int, attempt: int) -> Failed | None:
-        """A run that we believe unfinished and that is not listed as open: over, most likely."""
-        over = await self._fleet.github.run(repository, run_id, attempt)
-        if isinstance(over, Failed):
-            return over
-        got = await self._fleet.github.jobs_of_run(repository, run_id, attempt)
-        if isinstance(got, Failed):
-            return got
-        answer = msgspec.structs.replace(got, runs=over.runs)
-        await self._fleet.store.write(lambda tx: self._close(tx, repository, answer))
-        return None
-
-    def _close(self, tx: Tx, repository: str, answer: Answered) -> None:
-        keep_answer(tx, self._fleet, repository, answer, None, "sweep")
-        run = answer.runs[0]
-        if run.status != "completed":
-            return
-        for job in answer.jobs:
-            # A run can be over while a job of it says queued for ever (R7, T28): the run is right.
-            news = job_news(job, repository, at=answer.at, source="api:run_is_over")
-            if not isinstance(news, Ignored) and news.status in (
-                JobStatus.QUEUED,
-                JobStatus.WAITING,
-                JobStatus.PENDING,
-            ):
-                # Without a time of its own: the job's own word, should it ever come, still wins.
-                closed = msgspec.structs.replace(
-                    news, status=JobStatus.COMPLETED, conclusion=run.conclusion, completed_at=None
-                )
-                apply_job_news(tx, closed, self._fleet.config)
+    def _quotas(self) -> dict[str, Quota]:
+        found: dict[str, Quota] = {}
+        for budget in self._fleet.github.budgets():
+            if budget.resource == "core":
+                left = max(0, (budget.remaining or 0) - budget.reserve)
+                quota = Quota(limit=budget.limit, left=left, resets_at=budget.resets_at)
+                found.update({owner.lower(): quota for owner in budget.owners})
+        return found

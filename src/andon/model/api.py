@@ -95,7 +95,10 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotView(msgspec.Struct, frozen=True, kw_only=True):
-    """A slot of a host. `state` is idle, starting, running, draining, quarantined, unavailable or unknown."""
+    """A slot of a host. `state` is idle, starting, running, draining, quarantined, unavailable or unknown.
+
+    A slot without work that a cordon keeps from new work is unavailable: not capacity (R38).
+    """
 
     slot: int
     kind: str
@@ -172,6 +175,51 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     state: str
     reason: str | None
+
+
+class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of every change: why. It stands in the journal."""
+
+    reason: str
+
+
+class HostRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /api/v1/hosts`: a host that may enrol."""
+
+    name: str
+    reason: str
+    pools: tuple[str, ...] = ()
+    """Pools that it will serve; only checked, its own file says so."""
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer 202 to a change. `mode` is `observe` where it was only journalled."""
+
+    journal: str
+    applied: bool = True
+    mode: str = "act"
+
+
+class HostAdded(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer 202 to an added host. The token is told here once and kept nowhere."""
+
+    journal: str
+    applied: bool = True
+    mode: str = "act"
+    name: str
+    token: str
+    expires_at: datetime
+    server: str
+    """The control plane's address as the new host should use it."""
+
+
+class HostRemoved(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer 202 to a removed host, with the jobs that go on there."""
+
+    journal: str
+    applied: bool = True
+    mode: str = "act"
+    jobs: tuple[int, ...] = ()
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

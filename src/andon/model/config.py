@@ -39,6 +39,8 @@ class GitHub(msgspec.Struct, frozen=True, kw_only=True):
     token_file: str | None = None
     app_id: int | None = None
     private_key_file: str | None = None
+    budget_percent: float = 80.0
+    """How much of a credential's quota we use at most; the rest is for others (R8)."""
 
 
 class Rails(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ class Intent(StrEnum):
 
     OPEN = "open"
     CORDONED = "cordoned"
-    """No new claims, by a person's word."""
+    """No new claims, by a person's word or while the host's clock is wrong."""
     DRAINING = "draining"
     """Cordoned, and something follows once it is idle."""
     QUARANTINED = "quarantined"

@@ -100,6 +100,8 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     hooks: tuple[dict[str, Any], ...] = ()
     deletions: tuple[dict[str, Any], ...] = ()
     fingerprint: dict[str, Any] | None = None
+    clock: datetime | None = None
+    """The agent's own time when it asked: a host whose clock is wrong gets no new work."""
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,13 @@ def check_server(server: Server) -> Iterator[Finding]:
             "server",
             "public_url",
         )
+    elif server.public_url is not None and server.tls_cert_file and server.public_url.startswith("http:"):
+        yield warning(
+            f'public_url is "{server.public_url}", and TLS is served: what stands in job logs and in the line of '
+            "`andon host add` leads nowhere. Write it with https.",
+            "server",
+            "public_url",
+        )
     if server.blobs != Server().blobs:
         yield warning(
             f'blobs is "{server.blobs}"; this version keeps no blobs yet, so it changes nothing.', "server", "blobs"
@@ -93,6 +100,22 @@ def check_github(config: Config) -> Iterator[Finding]:
             "budget_percent",
         )
     yield from _check_credential(github)
+    yield from _check_polling(config)
+
+
+def _check_polling(config: Config) -> Iterator[Finding]:
+    """Without webhooks, an owner whose repositories nobody names is never looked at."""
+    if config.github.ingest != "poll" or config.github.app_id is not None:
+        return
+    for number, owner in enumerate(config.owner):
+        if not owner.repositories:
+            yield refused(
+                f'{owner.login} has no repositories, ingest is "poll", and a token does not tell which there are. '
+                "Name them in repositories, or use a GitHub App.",
+                "owner",
+                number,
+                "repositories",
+            )
 
 
 def _check_credential(github: GitHub) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ from andon.rules.config_finding import Finding, refused, warning
 
 MAX_LABELS = 100
 """GitHub takes no more custom labels for one runner."""
-_LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98})")
+LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98})")
+"""A login, as GitHub takes it or took it once."""
 _REPOSITORY = re.compile(r"(?P<owner>[A-Za-z0-9][A-Za-z0-9_-]*)/[A-Za-z0-9._-]{1,100}")
 
 
@@ -16,7 +17,7 @@ def check_fleet(config: Config) -> Iterator[Finding]:
     """Owners, pools and hosts."""
     yield from _twice("owner", "login", (owner.login for owner in config.owner), fold=True)
     for number, owner in enumerate(config.owner):
-        yield from _check_owner(number, owner)
+        yield from _check_owner(number, owner, app=config.github.app_id is not None)
     yield from _twice("pool", "name", (pool.name for pool in config.pool))
     for number, pool in enumerate(config.pool):
         yield from _check_pool(number, pool)
@@ -39,9 +40,9 @@ def _twice(table: str, key: str, names: Iterable[str], *, fold: bool = False) ->
         seen.add(same)
 
 
-def _check_owner(number: int, owner: Owner) -> Iterator[Finding]:
+def _check_owner(number: int, owner: Owner, *, app: bool) -> Iterator[Finding]:
     at = ("owner", number)
-    if not _LOGIN.fullmatch(owner.login):
+    if not LOGIN.fullmatch(owner.login):
         yield refused(f'login "{owner.login}" is no GitHub login. Write the owner\'s login alone.', *at, "login")
     if not owner.weight > 0:
         yield refused(f"weight is {owner.weight:g}. Set it to more than 0.", *at, "weight")
@@ -50,7 +51,7 @@ def _check_owner(number: int, owner: Owner) -> Iterator[Finding]:
     for name in owner.repositories:
         if sentence := _misplaced(name, owner.login):
             yield refused(sentence, *at, "repositories")
-    if not owner.repositories:
+    if not owner.repositories and not app:
         yield warning(
             f'owner "{owner.login}" lists no repositories: with a token only its webhooks are seen and nothing is '
             "swept. List them.",

@@ -28,6 +28,9 @@ def slot_state(slot: Slot, host: Host, claim: Claim | None) -> str:
         return "quarantined"
     if Intent.DRAINING in (slot.intent, host.intent):
         return "draining"
+    if Intent.CORDONED in (slot.intent, host.intent):
+        # Nothing is wrong with it, and yet it is no capacity; the intent says why.
+        return "unavailable"
     return "idle"
 
 

@@ -4,48 +4,81 @@ The library's own path converts each value of each row through its types, which 
 database does. Here the statement and the converters are made once for each table.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, LargeBinary, Table
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import Dialect
 
 from andon.store.columns import Instant, Json, encode_json, to_micros
 
 
-class _Plan:
+class _Plan(ABC):
     """How rows with these columns go into one table."""
 
     def __init__(self, table: Table, names: tuple[str, ...], dialect: Dialect) -> None:
-        make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-        compiled = make(table).on_conflict_do_nothing().compile(dialect=dialect, column_keys=list(names))
-        self.statement = str(compiled)
-        self.order: Sequence[str] | None = compiled.positiontup if dialect.positional else None
-        self.converters: list[tuple[str, Callable[[Any], Any]]] = []
+        self._converters: list[tuple[str, Callable[[Any], Any]]] = []
         for name in names:
             kind = table.c[name].type
             if isinstance(kind, Instant):
-                self.converters.append((name, to_micros))
+                self._converters.append((name, to_micros))
             elif isinstance(kind, Json):
-                self.converters.append((name, encode_json))
+                self._converters.append((name, encode_json))
 
-    def parameters(self, rows: Sequence[dict[str, Any]]) -> list[Any]:
-        """The rows as the driver wants them."""
+    def insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        """Inserts them; says how many broke no unique rule."""
         for row in rows:
-            for name, convert in self.converters:
+            for name, convert in self._converters:
                 value = row[name]
                 if value is not None:
                     row[name] = convert(value)
-        if self.order is None:
-            return list(rows)
-        return [tuple([row[name] for name in self.order]) for row in rows]
+        return self._execute(connection, rows)
+
+    @abstractmethod
+    def _execute(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int: ...
+
+
+class _EachRow(_Plan):
+    """SQLite: the driver runs one statement for each row, and there is no way to a server."""
+
+    def __init__(self, table: Table, names: tuple[str, ...], dialect: Dialect) -> None:
+        super().__init__(table, names, dialect)
+        compiled = sqlite.insert(table).on_conflict_do_nothing().compile(dialect=dialect, column_keys=list(names))
+        self._statement = str(compiled)
+        self._order: Sequence[str] = compiled.positiontup or names
+
+    def _execute(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        order = self._order
+        parameters: list[Any] = [tuple([row[name] for name in order]) for row in rows]
+        return connection.exec_driver_sql(self._statement, parameters).rowcount
+
+
+class _OneStatement(_Plan):
+    """PostgreSQL: all rows are one JSON parameter of one statement; a message for each row costs both
+    sides more than the row does."""
+
+    def __init__(self, table: Table, names: tuple[str, ...], dialect: Dialect) -> None:
+        super().__init__(table, names, dialect)
+        types = {name: table.c[name].type for name in names}
+        binary = {name for name, kind in types.items() if isinstance(kind, LargeBinary)}
+        taken = ", ".join(f"decode({name}, 'base64')" if name in binary else name for name in names)
+        typed = ", ".join(f"{name} {'text' if name in binary else types[name].compile(dialect)}" for name in names)
+        self._statement = (
+            f"INSERT INTO {table.name} ({', '.join(names)}) "
+            f"SELECT {taken} FROM json_to_recordset(%(rows)s::json) AS given({typed}) ON CONFLICT DO NOTHING"
+        )
+
+    def _execute(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        return connection.exec_driver_sql(self._statement, {"rows": encode_json(rows)}).rowcount
 
 
 @lru_cache(maxsize=64)
 def _plan(table: Table, names: tuple[str, ...], dialect: Dialect) -> _Plan:
-    return _Plan(table, names, dialect)
+    kind = _OneStatement if dialect.name == "postgresql" else _EachRow
+    return kind(table, names, dialect)
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
@@ -55,5 +88,4 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
     """
     if not rows:
         return 0
-    plan = _plan(table, tuple(rows[0]), connection.dialect)
-    return connection.exec_driver_sql(plan.statement, plan.parameters(rows)).rowcount
+    return _plan(table, tuple(rows[0]), connection.dialect).insert(connection, rows)

@@ -1,6 +1,5 @@
 """What is intended with a host: changes of its intent by their table, journalled with their reason."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import update
@@ -10,6 +9,7 @@ from andon.model.host_states import INTENTS, Intent
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Host
+from andon.model.wire import SyncRequest
 from andon.rules.host_clock import judge_clock
 from andon.store.rails import would
 from andon.store.schema import hosts
@@ -37,14 +37,14 @@ def change_intent(
     return tx.record(_entry(host, event, after, actor, reason, evidence or {}))[0]
 
 
-def follow_clock(tx: Tx, host: Host, clock: datetime | None, *, mode: Mode) -> str | None:
+def follow_clock(tx: Tx, host: Host, report: SyncRequest, *, mode: Mode) -> str | None:
     """Closes a host whose clock is wrong, and opens it when it is right again; gives the reason if so.
 
-    In observe mode it is only journalled, once a start of the agent.
+    In observe mode it is only journalled, once a boot of the host.
     """
-    if clock is None or clock.tzinfo is None:
+    if report.clock is None or report.clock.tzinfo is None:
         return None
-    off = clock - tx.now
+    off = report.clock - tx.now
     verdict = judge_clock(host, off)
     if verdict is None:
         return None
@@ -53,7 +53,7 @@ def follow_clock(tx: Tx, host: Host, clock: datetime | None, *, mode: Mode) -> s
         after = INTENTS.advance(host.intent, verdict.event)
         assert not isinstance(after, Rejected)
         entry = _entry(host, verdict.event, after, "loop:hosts", verdict.reason, evidence)
-        return verdict.reason if would(tx, key=f"{verdict.event}:{host.name}:{host.boot_id}", entry=entry) else None
+        return verdict.reason if would(tx, key=f"{verdict.event}:{host.name}:{report.boot_id}", entry=entry) else None
     moved = change_intent(tx, host, verdict.event, actor="loop:hosts", reason=verdict.reason, evidence=evidence)
     return None if isinstance(moved, Rejected) else verdict.reason
 

@@ -19,6 +19,8 @@ PATIENCE_S = 0.4
 """How long the database may take before the spool is used: the answer must be there in a second."""
 MOST = 100
 """Deliveries in one transaction."""
+BURST = 8
+"""So many that wait behind the transaction under way are a burst."""
 
 
 _FAULTS_OF_THE_DELIVERY = (DataError, IntegrityError, ValueError)
@@ -47,6 +49,11 @@ class Intake:
     def spooling(self) -> bool:
         """Whether deliveries wait on disk for the database."""
         return self._spool.waiting
+
+    @property
+    def burst(self) -> bool:
+        """Whether deliveries come in faster than one transaction after the other takes them."""
+        return len(self._next) >= BURST
 
     async def keep(self, received: Received) -> Kept:
         """Returns once the delivery is durable. Raises OSError or SpoolFull when it is nowhere."""

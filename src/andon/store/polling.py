@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, tuple_
 
-from andon.store.schema import runs
+from andon.model.claim_states import ClaimState
+from andon.store.schema import LIVE_CLAIM, claims, runs
 
 
 def known_as_over(connection: Connection, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -18,6 +19,13 @@ def known_as_over(connection: Connection, keys: Collection[tuple[int, int]]) -> 
         )
     )
     return {(row.id, row.attempt) for row in rows}
+
+
+def busy_runners(connection: Connection) -> frozenset[str]:
+    """Names of our runners that have a job: their agents tell when they end."""
+    busy = claims.c.state == ClaimState.BUSY.value
+    rows = connection.execute(select(claims.c.runner_name).where(LIVE_CLAIM, busy, claims.c.ended_at.is_(None)))
+    return frozenset(rows.scalars())
 
 
 def last_news(connection: Connection) -> dict[str, datetime]:

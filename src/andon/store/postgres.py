@@ -65,6 +65,8 @@ def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int =
         connect_args={
             "connect_timeout": 5,
             "application_name": "andon",
+            # Our statements are few and each has one good plan; making it anew cost as much as running it.
+            "options": "-c plan_cache_mode=force_generic_plan",
             # A peer that is gone without a word is noticed, not waited for.
             "keepalives_idle": 10,
             "keepalives_interval": 5,

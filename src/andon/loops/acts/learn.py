@@ -1,11 +1,12 @@
 """Acts "learn_job" and "learn_run": ask GitHub, and make the same news as a webhook would."""
 
 from andon.github.client import Answered
-from andon.github.outcomes import Failed, FailureClass
+from andon.github.effects import EFFECTS, Retry
+from andon.github.outcomes import Failed
 from andon.github.parsing import job_news, run_news
+from andon.loops.acts.next_try import next_try
 from andon.loops.fleet import Fleet
 from andon.model.news import Ignored
-from andon.rules.backoff import backoff
 from andon.store import outbox
 from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.outbox import Act
@@ -30,12 +31,12 @@ async def learn_run(fleet: Fleet, act: Act) -> None:
 
 async def _learn(fleet: Fleet, act: Act, got: Answered | Failed) -> None:
     if isinstance(got, Answered):
-        await fleet.store.write(lambda tx: keep_answer(tx, fleet, act.payload["repository"], got, act, act.kind))
-    elif got.kind is FailureClass.GONE or act.attempts + 1 >= GIVE_UP_AFTER:
-        await fleet.store.write(lambda tx: outbox.finish(tx, act, result=got.message, failed=True))
+        await fleet.write(lambda tx: keep_answer(tx, fleet, act.payload["repository"], got, act, act.kind))
+    elif EFFECTS[got.kind].retry is Retry.NEVER or act.attempts + 1 >= GIVE_UP_AFTER:
+        await fleet.write(lambda tx: outbox.finish(tx, act, result=got.message, failed=True))
     else:
-        until = got.until or fleet.clock.now() + backoff(act.attempts)
-        await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=got.message))
+        until = next_try(got, act.attempts, fleet.clock.now())
+        await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=got.message))
 
 
 def keep_answer(tx: Tx, fleet: Fleet, repository: str, got: Answered, act: Act | None, why: str) -> None:

@@ -8,8 +8,10 @@ registration is deleted and minted anew.
 from datetime import timedelta
 
 from andon.github.client import Scope
+from andon.github.effects import EFFECTS, Pauses, Retry
 from andon.github.outcomes import Failed, FailureClass
-from andon.github.payloads import JitAnswer
+from andon.github.runner_payloads import JitAnswer
+from andon.loops.acts.next_try import next_try
 from andon.loops.claims import give_back
 from andon.loops.fleet import Fleet
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
@@ -22,8 +24,6 @@ from andon.store.transaction import Tx
 
 MAX_TRIES = 3
 """Tries for one claim before it leaves the head of the queue and its owner is paused (R20)."""
-_NARROW = frozenset({FailureClass.GONE, FailureClass.FORBIDDEN, FailureClass.INVALID, FailureClass.BUG})
-"""Failures of one repository or one pool; the others concern everything of the owner."""
 AGAIN_SOON = timedelta(milliseconds=200)
 
 
@@ -32,7 +32,7 @@ async def mint_runner(fleet: Fleet, act: Act) -> None:
     claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
     # A shuffle may have moved the claim's demand and generation: the runner is the claim's all the same.
     if claim is None or claim.state is not ClaimState.RESERVED:
-        await fleet.store.write(lambda tx: _not_needed(tx, act))
+        await fleet.write(lambda tx: _not_needed(tx, act))
         return
     wanted = act.payload
     scope = fleet.scope(claim.owner, claim.repository)
@@ -40,14 +40,16 @@ async def mint_runner(fleet: Fleet, act: Act) -> None:
         scope, name=wanted["name"], group=wanted["group"], labels=tuple(wanted["labels"])
     )
     if isinstance(got, JitAnswer):
-        await fleet.store.write(lambda tx: _keep(tx, act, got))
-    elif got.kind is FailureClass.CONFLICT:
+        await fleet.write(lambda tx: _keep(tx, act, got))
+        return
+    retry = EFFECTS[got.kind].retry
+    if retry is Retry.AFTER_LOOK:
         await _free_the_name(fleet, act)
-    elif got.kind in (FailureClass.RETRY_LATER, FailureClass.MALFORMED) and act.attempts + 1 < MAX_TRIES:
-        until = fleet.clock.now() + backoff(act.attempts)
-        await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=got.message))
+    elif retry is Retry.BACKOFF and act.attempts + 1 < MAX_TRIES:
+        until = next_try(got, act.attempts, fleet.clock.now())
+        await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=got.message))
     else:
-        await fleet.store.write(lambda tx: _give_back(tx, act, scope, got))
+        await fleet.write(lambda tx: _give_back(tx, act, scope, got))
         fleet.log.warning("owner.paused", owner=claim.owner, failure=got.kind.value, message=got.message)
 
 
@@ -94,7 +96,7 @@ def _give_back(tx: Tx, act: Act, scope: Scope, failure: Failed) -> None:
     outbox.finish(tx, act, result=failure.message, failed=True)
     if claim is None:
         return
-    narrow = failure.kind in _NARROW
+    narrow = EFFECTS[failure.kind].pauses is Pauses.WORK
     pauses.pause(
         tx,
         claim.owner,
@@ -120,4 +122,4 @@ async def _free_the_name(fleet: Fleet, act: Act) -> None:
         else:
             reason = f"the name exists and cannot be removed: {failure.message}"
     until = fleet.clock.now() + pause
-    await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason))
+    await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason))

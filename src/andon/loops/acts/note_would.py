@@ -27,5 +27,5 @@ async def note_would_claim(fleet: Fleet, act: Act) -> None:
             )
         )
 
-    await fleet.store.write(write)
+    await fleet.write(write)
     fleet.count("andon_automatic_acts_total", rail="dispatch", mode="observe")

@@ -10,15 +10,16 @@ import msgspec
 
 from andon.github.client import Answered
 from andon.github.outcomes import Failed, FailureClass
-from andon.github.payloads import RunnerObject
+from andon.github.runner_payloads import RunnerObject
 from andon.loops.acts.learn import keep_answer
+from andon.loops.acts.next_try import next_try
 from andon.loops.fleet import Fleet
+from andon.loops.rails import RELEASE, hold_back
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.model.wire import SlotState
-from andon.rules.backoff import backoff
 from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict, judge
 from andon.store import claims, hosts, jobs, outbox
 from andon.store.claims import Change, advance
@@ -38,13 +39,13 @@ async def resolve_claim(fleet: Fleet, act: Act) -> None:
     """Performs the act once."""
     claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
     if claim is None or claim.state is not ClaimState.ORPHANED:
-        await fleet.store.write(lambda tx: outbox.finish(tx, act, result="no longer in doubt"))
+        await fleet.write(lambda tx: outbox.finish(tx, act, result="no longer in doubt"))
         return
     answer = await fleet.github.job(claim.repository, claim.job_id) if claim.job_id is not None else None
     if isinstance(answer, Failed) and answer.kind is not FailureClass.GONE:
         await _ask_again(fleet, act, answer.message, answer)
         return
-    evidence = await fleet.store.write(lambda tx: _learn_job(tx, fleet, act, answer))
+    evidence = await fleet.write(lambda tx: _learn_job(tx, fleet, act, answer))
     if evidence is None:
         return
     scope = fleet.scope(claim.owner, claim.repository)
@@ -54,16 +55,20 @@ async def resolve_claim(fleet: Fleet, act: Act) -> None:
         return
     runner = _runner_fact(found)
     verdict = judge(evidence.job, runner, evidence.process)
+    facts = {"job_is": evidence.job.value, "runner_is": runner.value, "process_is": evidence.process.value}
+    if verdict.act is DoubtAct.REMOVE and not fleet.acts_on(RELEASE.rail):
+        await hold_back(fleet, act, RELEASE, {"because": verdict.reason, **facts})
+        return
     runner_id = found.id if found is not None else claim.runner_id
     if verdict.act is DoubtAct.REMOVE and runner_id is not None:
         failure = await fleet.github.delete_runner(scope, runner_id)
         if failure is not None and failure.kind is not FailureClass.GONE:
             await _ask_again(fleet, act, f"the registration was not removed: {failure.message}", failure)
             return
-    facts = {"job_is": evidence.job.value, "runner_is": runner.value, "process_is": evidence.process.value}
-    await fleet.store.write(lambda tx: _conclude(tx, act, evidence.claim, verdict, facts))
+    await fleet.write(lambda tx: _conclude(tx, act, evidence.claim, verdict, facts))
     fleet.log.info("claim.judged", claim=claim.id, job=claim.job_id, verdict=verdict.act.value, **facts)
     if verdict.act is DoubtAct.REMOVE:
+        fleet.count("andon_automatic_acts_total", rail=RELEASE.rail.value, mode="act")
         fleet.count("andon_rescues_total", kind=evidence.job.value)
 
 
@@ -142,5 +147,5 @@ def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str,
 
 
 async def _ask_again(fleet: Fleet, act: Act, reason: str, failure: Failed) -> None:
-    until = failure.until or fleet.clock.now() + backoff(act.attempts)
-    await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason))
+    until = next_try(failure, act.attempts, fleet.clock.now())
+    await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason))

@@ -4,8 +4,8 @@ By name, and only names with our fleet id are ever ordered; a busy one is left a
 """
 
 from andon.github.outcomes import Failed, FailureClass
+from andon.loops.acts.next_try import next_try
 from andon.loops.fleet import Fleet
-from andon.rules.backoff import backoff
 from andon.store import outbox
 from andon.store.outbox import Act
 
@@ -26,9 +26,9 @@ async def retire_runner(fleet: Fleet, act: Act) -> None:
         elif failure is not None and failure.kind is FailureClass.GONE:
             failure, result = None, "gone already"
     if failure is None:
-        await fleet.store.write(lambda tx: outbox.finish(tx, act, result=result))
+        await fleet.write(lambda tx: outbox.finish(tx, act, result=result))
         fleet.log.info("runner.retired", runner=act.payload["name"], result=result)
     else:
-        until = failure.until or fleet.clock.now() + backoff(act.attempts)
+        until = next_try(failure, act.attempts, fleet.clock.now())
         message = failure.message
-        await fleet.store.write(lambda tx: outbox.postpone(tx, act, until=until, reason=message))
+        await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=message))
