@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit proof docs fix bench lock clean
+.PHONY: help demo test check unit proof docs fix bench contract lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -28,14 +28,18 @@ docs: $(VENV)/.test ## writes the generated parts of docs/ again
 fix: $(VENV)/.test ## formats, and repairs what can be repaired
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
-bench: $(VENV)/.server ## the benchmarks, each as a ratio to a baseline in the same run
+bench: $(VENV)/.test ## the benchmarks, each as a ratio to a baseline in the same run
+	@$(BIN)/andon bench ingest
 	@$(BIN)/andon bench dispatch
+
+contract: $(VENV)/.test ## takes the facts of GitHub's REST description from npm again
+	@$(BIN)/python -m tests.contract.slice_github_openapi
 
 lock: $(VENV)/.test ## chooses versions anew and writes requirements/*.txt
 	@$(BIN)/pip install -q uv && requirements/lock.sh
 
 clean: ## removes what this Makefile made
-	rm -rf $(VENV) .andon-demo .proof
+	rm -rf $(VENV) .andon-demo .proof .cache
 
 $(VENV)/.server: requirements/server.txt requirements/set-up pyproject.toml
 	@requirements/set-up server

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from andon.model.diagrams import states_page
+from andon.rules.github_permissions import permissions_page
 
 DOCS = Path(__file__).parent
-PAGES = {"states.md": states_page}
+PAGES = {"states.md": states_page, "permissions.md": permissions_page}
 
 
 def main() -> int:

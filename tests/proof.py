@@ -23,13 +23,19 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("model, rules, runtime", [*PYTEST, "tests/model", "tests/rules", "tests/runtime", "tests/house"]),
     ("store: conformance and state machine", [*PYTEST, "tests/store"]),
     ("github room", [*PYTEST, "tests/github"]),
+    ("the contract with GitHub, and our own", [*PYTEST, "tests/contract"]),
     ("loops on the sandbox", [*PYTEST, "tests/loops"]),
     ("web and pages", [*PYTEST, "tests/web"]),
     ("agent, real processes", [*PYTEST, "tests/agent"]),
     ("sandbox, runner, demo", [*PYTEST, "tests/sim"]),
     ("commands", [*PYTEST, "tests/cli", "tests/docs"]),
     ("200 jobs, disturbed; and with SIGKILL", [*PYTEST, "tests/acceptance"]),
-    ("bench dispatch", [*ANDON, "bench", "dispatch", "--rounds", "200", "--json"]),
+    ("bench dispatch, SQLite", [*ANDON, "bench", "dispatch", "--database", "sqlite", "--rounds", "200", "--json"]),
+    (
+        "bench dispatch, PostgreSQL",
+        [*ANDON, "bench", "dispatch", "--database", "postgres", "--rounds", "100", "--json"],
+    ),
+    ("bench ingest", [*ANDON, "bench", "ingest", "--rounds", "7", "--json"]),
     ("bench start", [*ANDON, "bench", "start", "--rounds", "200", "--json"]),
 )
 

@@ -25,7 +25,10 @@ def only(findings: tuple[Finding, ...], severity: Severity) -> list[Finding]:
     return [one for one in findings if one.severity is severity]
 
 
-@pytest.mark.parametrize("text", [GOOD, GOOD + AGENT, AGENT])
+APP = '[github]\napp_id = 1\nprivate_key_file = "app.pem"\n' + OWNER + POOL
+
+
+@pytest.mark.parametrize("text", [GOOD, GOOD + AGENT, AGENT, APP])
 def test_a_good_file_has_no_findings(text: str) -> None:
     assert check(config_of(text)) == ()
 
@@ -46,10 +49,18 @@ REFUSALS: list[tuple[str, tuple[str | int, ...], str]] = [
     ('[server]\npublic_url = "ci.example.org"\n' + GOOD, ("server", "public_url"), "no http or https"),
     ('[server]\npublic_url = "https://ci:99999"\n' + GOOD, ("server", "public_url"), "no http or https"),
     (OWNER + POOL, ("github",), "no GitHub credential"),
-    ("[github]\napp_id = 1\n" + OWNER + POOL, ("github", "app_id"), "does not serve yet"),
-    ('[github]\nprivate_key_file = "k"\n' + OWNER + POOL, ("github", "private_key_file"), "does not serve yet"),
+    ("[github]\napp_id = 1\n" + OWNER + POOL, ("github", "app_id"), "without private_key_file"),
+    ('[github]\nprivate_key_file = "k"\n' + OWNER + POOL, ("github", "private_key_file"), "without app_id"),
+    ('[github]\napp_id = 0\nprivate_key_file = "k"\n' + OWNER + POOL, ("github", "app_id"), "settings page"),
+    (GITHUB + "budget_percent = 0\n" + OWNER + POOL, ("github", "budget_percent"), "from 1 to 100"),
+    (GITHUB + "budget_percent = nan\n" + OWNER + POOL, ("github", "budget_percent"), "from 1 to 100"),
     (GITHUB + "app_id = 1\n" + OWNER + POOL, ("github", "app_id"), "both set"),
     (GITHUB + 'api_url = "ftp://x"\n' + OWNER + POOL, ("github", "api_url"), "no http or https"),
+    (
+        GITHUB + 'ingest = "poll"\n' + '[[owner]]\nlogin = "acme"\n' + POOL,
+        ("owner", 0, "repositories"),
+        "a token does not tell",
+    ),
     (GITHUB + "poll_seconds = 0\n" + OWNER + POOL, ("github", "poll_seconds"), "more than 0"),
     (GITHUB + "sweep_seconds = -1\n" + OWNER + POOL, ("github", "sweep_seconds"), "more than 0"),
     (GITHUB + "sweep_seconds = nan\n" + OWNER + POOL, ("github", "sweep_seconds"), "more than 0"),
@@ -100,7 +111,9 @@ def test_refusals(text: str, path: tuple[str | int, ...], said: str) -> None:
     assert "\n" not in found[0].what
 
 
+TLS = 'tls_cert_file = "c.pem"\ntls_key_file = "k.pem"\n'
 WARNINGS: list[tuple[str, tuple[str | int, ...]]] = [
+    (f'[server]\npublic_url = "http://ci.example.org"\n{TLS}' + GOOD, ("server", "public_url")),
     ('[server]\nblobs = "s3://b/p"\n' + GOOD, ("server", "blobs")),
     (GITHUB + POOL, ()),
     (GITHUB + OWNER, ()),

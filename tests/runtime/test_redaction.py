@@ -18,7 +18,13 @@ def test_secret_fields_are_hidden_and_paths_are_not() -> None:
 
 @given(st.text(max_size=10), st.text(max_size=10))
 def test_credentials_are_hidden_wherever_they_stand(before: str, after: str) -> None:
-    for secret in ("ghp_" + "a" * 36, "github_pat_" + "b" * 30, "Bearer abcdef123456"):
+    for secret in (
+        "ghp_" + "a" * 36,
+        "github_pat_" + "b" * 30,
+        "Bearer abcdef123456",
+        "aot_" + "c" * 43,
+        "aht_" + "d" * 43,
+    ):
         assert secret not in redact_text(f"{before} {secret} {after}")
 
 

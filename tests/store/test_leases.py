@@ -50,3 +50,15 @@ def test_a_process_that_is_alone_need_not_wait_for_its_dead_predecessor(store: S
     take(store, "killed")
     successor = take(store, "successor", alone=True)
     assert successor is not None and successor.generation == 2
+
+
+def test_a_lease_that_was_given_back_need_not_be_waited_for(store: Store) -> None:
+    first = take(store, "a")
+    assert first is not None
+    write(store, lambda tx: leases.give_back(tx, first))
+    with pytest.raises(Fenced):
+        write(store, lambda tx: leases.check(tx, first))
+    second = take(store, "b")
+    assert second is not None and second.generation == 2
+    write(store, lambda tx: leases.give_back(tx, first))
+    write(store, lambda tx: leases.check(tx, second))

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx2
@@ -21,15 +23,18 @@ from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.model.wire import SlotReport, SlotState
 from andon.runtime.clock import SystemClock
+from andon.runtime.ids import SortableIds
 from andon.runtime.logging import logger
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims, deliveries, hosts, pauses
 from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change
+from andon.store.intake import Intake
 from andon.store.schema import hosts as hosts_table
 from andon.store.schema import jobs as jobs_table
 from andon.store.schema import slots as slots_table
+from andon.store.spool import Spool
 from andon.store.transaction import Store, Tx
 from andon.web.app import make_app
 from andon.web.control_plane import ControlPlane
@@ -64,6 +69,7 @@ class PageFleet:
         self.control = ControlPlane(
             config=config,
             store=store,
+            intake=Intake(store, Spool(Path("/proc/no-spool"), SortableIds(clock, Random(2))), logger("test")),
             clock=_TimeOfTests(clock),
             log=logger("test"),
             metrics=Metrics(),

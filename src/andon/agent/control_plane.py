@@ -50,7 +50,8 @@ class ControlPlane:
         return HttpClient(self._agent.server, token=token, ca_file=ca_file)
 
     async def run(self) -> None:
-        """Runs until cancelled. Raises EnrolmentRefused while no runner lives."""
+        """Runs until cancelled. Raises Refused while no runner lives: for an enrolment or a host token
+        that is refused, and for a CA file that cannot be used."""
         token = self._credential.token if self._credential.is_host_token else await self._enrol()
         client = self._client(token)
         try:
@@ -65,6 +66,7 @@ class ControlPlane:
                 backoff=self._backoff(),
                 log=self._log,
                 heard=self._heard,
+                may_leave=lambda: not self._supervisor.has_live_runner,
             )
             await self.sync.run()
         finally:

@@ -6,11 +6,9 @@ import msgspec
 
 from andon.agent.layout import Root
 from andon.model.config import Config
+from andon.model.enrolment import HOST_TOKEN_MARK
 from andon.runtime.errors import Refused
 from andon.runtime.files import read_secret
-
-HOST_TOKEN_MARK = "aht_"
-"""How every host token begins; anything else is exchanged for one."""
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):

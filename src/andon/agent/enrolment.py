@@ -9,9 +9,10 @@ from andon.model.wire import EnrolAnswer, EnrolRequest
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.files import write_atomically
-from andon.runtime.http_client import Answer, HttpClient, Unreachable
+from andon.runtime.http_client import Answer, HttpClient, Unreachable, Untrusted
 from andon.runtime.logging import Logger
 
+# Where the server says no more than no.
 _ADVICE = {
     401: "Get a fresh token with `andon host add`, or name the right [server] agent_token_file.",
     403: "Enrol with a token from `andon host add`; the enrolment secret works from the same machine only.",
@@ -35,10 +36,11 @@ async def enrol(
     clock: Clock,
     backoff: Backoff,
     log: Logger,
+    patient: bool = True,
 ) -> str:
-    """The host token, kept in `<root>/host.token`; tries until the control plane answers.
+    """The host token, kept in `<root>/host.token`; a `patient` one tries until the control plane answers.
 
-    Raises EnrolmentRefused with one sentence when it answers no.
+    Raises EnrolmentRefused with one sentence when it answers no, and when it is not to be trusted.
     """
     while True:
         body = EnrolRequest(name=name, token=credential.token, version=version, clock=clock.now())
@@ -52,13 +54,19 @@ async def enrol(
             if answer.status in _ADVICE:
                 raise EnrolmentRefused(_sentence(http, name, answer))
             problem = answer.error_text()
+        except Untrusted as error:
+            raise EnrolmentRefused(str(error)) from None
         except (Unreachable, msgspec.MsgspecError, OSError) as error:
             problem = str(error)
+        if not patient:
+            raise EnrolmentRefused(f"{problem.rstrip('. ')}. Is `andon up` running there, and reachable from here?")
         if not backoff.failures:
             log.warning("enrolment.waiting", server=http.base_url, reason=problem)
         await clock.sleep(backoff.pause())
 
 
 def _sentence(http: HttpClient, name: str, answer: Answer) -> str:
-    said = answer.error_text().rstrip(". ")
-    return f'{http.base_url}: host "{name}" was not enrolled ({answer.status}: {said}). {_ADVICE[answer.status]}'
+    message, hint = answer.error_parts()
+    said = message.rstrip(". ")
+    advice = hint or _ADVICE[answer.status]
+    return f'{http.base_url}: host "{name}" was not enrolled ({answer.status}: {said}). {advice}'

@@ -47,7 +47,7 @@ async def run_agent(
 
     `announce` gets `{"ready": true, "host": ..., "pid": ...}` once. Raises Refused for a
     configuration that cannot be used, a root on which another agent lives, a missing credential,
-    and an enrolment that the control plane refuses while no runner of ours lives.
+    and, while no runner of ours lives, an enrolment or a host token that the control plane refuses.
     """
     if config.agent is None:
         raise Refused(f"{config_path}: no [agent] table. Add one with `name` and [[agent.slots]].")

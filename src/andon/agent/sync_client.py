@@ -16,16 +16,22 @@ from andon.agent.backoff import Backoff
 from andon.agent.timing import Timing
 from andon.model.wire import EndReport, SlotReport, SyncAnswer, SyncRequest
 from andon.runtime.clock import Clock
+from andon.runtime.errors import Refused
 from andon.runtime.http_client import Answer, HttpClient, Unreachable
 from andon.runtime.logging import Logger
 from andon.runtime.loop import Nudge, wait_for_nudge
 
+# What to do, where the control plane does not say it itself.
 _REFUSED = {
-    401: "This host's token is unknown or revoked. Enrol it again with `andon host add`.",
-    403: "This host's token does not open the sync. Enrol it again with `andon host add`.",
-    409: "Another agent serves under this host's name. Stop it, or give this one another [agent] name.",
-    426: "The control plane does not serve this agent's version. Install the version that it has.",
+    401: "Enrol this host again with `andon host add`.",
+    403: "Enrol this host again with `andon host add`.",
+    409: "Stop the other agent of this host's name, or give this one another [agent] name.",
+    426: "Install the version of Andon that the control plane has.",
 }
+
+
+class TokenRefused(Refused):
+    """The control plane does not take this host's token, and nothing runs here."""
 
 
 class Slots(Protocol):
@@ -55,8 +61,9 @@ class SyncClient:
         backoff: Backoff,
         log: Logger,
         heard: Callable[[Mapping[str, Any]], None] = lambda policy: None,
+        may_leave: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._heard = heard
+        self._heard, self._may_leave = heard, may_leave
         self._http, self._slots = http, slots
         self._host, self._boot_id, self._version = host, boot_id, version
         self._clock, self._timing, self._backoff, self._log = clock, timing, backoff, log
@@ -73,7 +80,11 @@ class SyncClient:
         return self._trouble
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Runs until cancelled.
+
+        Raises TokenRefused when the first answer of all refuses the token and it `may_leave`: an
+        agent that served before, or has runners, waits for the token to be good again.
+        """
         while True:
             seen = self._slots.changed.version
             began = self._clock.monotonic()
@@ -107,6 +118,7 @@ class SyncClient:
             slots=slots if slots != self._confirmed else None,
             ended=self._slots.ended(),
             leases=() if first else None,
+            clock=self._clock.now(),
         )
 
     def _has_news(self, request: SyncRequest) -> bool:
@@ -139,7 +151,12 @@ class SyncClient:
         if answer.status == 204:
             return silent
         if answer.status != 200:
-            self._say(_REFUSED.get(answer.status, answer.error_text()), status=answer.status)
+            message, hint = answer.error_parts()
+            advice = hint or _REFUSED.get(answer.status)
+            sentence = f"{message} {advice}" if advice else message
+            if answer.status in (401, 403) and self.last_answer_at is None and self._may_leave():
+                raise TokenRefused(f"{self._http.base_url}: {sentence}")
+            self._say(sentence, status=answer.status)
             return False
         wanted = msgspec.json.decode(answer.body, type=SyncAnswer)
         self._backoff.reset()

@@ -13,6 +13,8 @@ from andon.cli.exits import FINDING, FINE
 from andon.cli.options import Json
 from andon.cli.output import Cell, make_console, plain, print_json, print_table, strong, word
 from andon.runtime.clock import SystemClock
+from andon.runtime.errors import Refused
+from andon.runtime.fast_loop import fast_event_loop
 from andon.runtime.ids import SortableIds, system_random
 
 if TYPE_CHECKING:
@@ -20,20 +22,29 @@ if TYPE_CHECKING:
 
 
 def bench(
-    name: Literal["dispatch", "start"],
+    name: Literal["dispatch", "ingest", "start"],
     *,
-    rounds: Annotated[int | None, Parameter(help="Pairs of transactions, or jobs; default 60 and 200.")] = None,
+    rounds: Annotated[
+        int | None, Parameter(help="Pairs of transactions, pairs of bursts, or jobs; default 60, 5 and 200.")
+    ] = None,
+    database: Annotated[
+        Literal["sqlite", "postgres", "both"], Parameter(help="For dispatch: which database it is measured on.")
+    ] = "both",
     json: Json = False,
 ) -> int:
-    """Runs a benchmark: `dispatch` (one transaction of 50 claims against a bare group commit) or
-    `start` (webhook received to job process started, and memory at rest)."""
+    """Runs a benchmark: `dispatch` (one transaction of 50 claims, on SQLite against a bare group
+    commit, on PostgreSQL beside pgqueuer and procrastinate), `ingest` (durable webhooks a second
+    beside a bare receiver) or `start` (webhook received to job process started, and memory at rest)."""
+    if rounds is not None and rounds < 1:
+        raise Refused(f"--rounds {rounds}: nothing would be measured. Give 1 or more.")
     clock = SystemClock()
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     try:
-        result = asyncio.run(_bench(name, rounds, clock, say))
+        with asyncio.Runner(loop_factory=fast_event_loop()) as runner:
+            result = runner.run(_bench(name, database, rounds, clock, say))
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
     if json:
@@ -46,20 +57,42 @@ def bench(
     return FINE if result.holds else FINDING
 
 
-async def _bench(name: str, rounds: int | None, clock: SystemClock, say: Callable[[str], None]) -> "Result":
+async def _bench(
+    name: str, database: str, rounds: int | None, clock: SystemClock, say: Callable[[str], None]
+) -> "Result":
     # What a benchmark started is ended by its own clean-up, so an end asked for must go through it.
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     # Imported on call: the base install has neither the store nor a server to measure.
     if name == "dispatch":
-        from andon.sim.bench.dispatch import bench_dispatch
+        return await _dispatch(database, rounds or 60, clock, say)
+    if name == "ingest":
+        from andon.sim.bench.ingest import Counts, bench_ingest
 
-        ids = SortableIds(clock, system_random())
-        return await bench_dispatch(rounds=rounds or 60, backlog=5000, clock=clock, ids=ids, say=say)
+        return await bench_ingest(counts=Counts(rounds=rounds or 5), clock=clock, chance=system_random(), say=say)
     from andon.sim.bench.start import bench_start
 
     return await bench_start(jobs=rounds or 200, pace_s=0.5, clock=clock, say=say)
+
+
+async def _dispatch(database: str, rounds: int, clock: SystemClock, say: Callable[[str], None]) -> "Result":
+    from andon.sim.bench.dispatch import bench_dispatch
+    from andon.sim.bench.figures import together
+
+    ids = SortableIds(clock, system_random())
+    results: list[Result] = []
+    if database != "sqlite":
+        from andon.sim.bench.dispatch_postgres import bench_dispatch_postgres
+
+        # A round on PostgreSQL is ten transactions of each.
+        of_ten = max(1, rounds // 10)
+        results.append(
+            await bench_dispatch_postgres(rounds=of_ten, turns=10, backlog=20_000, clock=clock, ids=ids, say=say)
+        )
+    if database != "postgres":
+        results.append(await bench_dispatch(rounds=rounds, backlog=5000, clock=clock, ids=ids, say=say))
+    return together(results)
 
 
 def _row(figure: "Figure") -> tuple[Cell, ...]:

@@ -82,7 +82,11 @@ def missing_files(config: Config, data: Path) -> tuple[Finding, ...]:
     """Files that a control plane needs and does not make by itself, and that cannot be read."""
     server, github = config.server, config.github
     wanted: list[tuple[KeyPath, str | None, str]] = [
-        (("github", "webhook_secret_file"), github.webhook_secret_file, "webhook secret"),
+        (
+            ("github", "webhook_secret_file"),
+            github.webhook_secret_file if github.ingest == "webhook" else None,
+            "webhook secret",
+        ),
         (("github", "token_file"), github.token_file, "GitHub token"),
         (("server", "viewer_token_file"), server.viewer_token_file if server.read == "token" else None, "viewer token"),
         (("server", "tls_cert_file"), server.tls_cert_file, "TLS certificate"),

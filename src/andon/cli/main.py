@@ -16,7 +16,18 @@ from andon.cli.exits import FINE, UNUSABLE
 from andon.runtime.errors import AndonError, Refused
 
 _SERVER_PACKAGES = frozenset(
-    {"alembic", "httptools", "jinja2", "prometheus_client", "sqlalchemy", "starlette", "uvicorn"}
+    {
+        "alembic",
+        "cryptography",
+        "httptools",
+        "jinja2",
+        "jwt",
+        "prometheus_client",
+        "psycopg",
+        "sqlalchemy",
+        "starlette",
+        "uvicorn",
+    }
 )
 
 
@@ -37,12 +48,15 @@ def make_app() -> App:
     )
     here = "andon.cli"
     app.command(f"{here}.up:up", name="up", help="Run the control plane, and an agent where [agent] says so.")
+    app.command(f"{here}.install:install_control_plane", name="install", help="Make the control plane a service.")
     app.command(f"{here}.demo:demo", name="demo", help="Run everything on a sandbox GitHub, until Ctrl-C.")
     app.command(
         _group(
             "agent",
             "The host agent.",
             run=(f"{here}.agent_run:agent_run", "Run the agent of [agent]."),
+            install=(f"{here}.agent_install:agent_install", "Make slot users, folders and the unit of the agent."),
+            enrol=(f"{here}.agent_enrol:agent_enrol", "Enrol this machine with a one-use token."),
             status=(f"{here}.agent_status:agent_status", "Ask the agent that lives on this machine."),
         )
     )
@@ -53,11 +67,29 @@ def make_app() -> App:
             serve=(f"{here}.sandbox_serve:sandbox_serve", "Serve a fresh sandbox GitHub."),
         )
     )
+    app.command(
+        _group(
+            "github",
+            "The connection to GitHub.",
+            **{"create-app": (f"{here}.github_create_app:github_create_app", "Make a GitHub App, least privileges.")},
+        )
+    )
+    app.command(f"{here}.doctor:doctor", name="doctor", help="Find what is wrong around Andon, and what to do.")
     app.command(f"{here}.status:status", name="status", help="One screen: is all well?")
     app.command(f"{here}.jobs:jobs", name="jobs", help="Open jobs, and the last that ended.")
     app.command(f"{here}.job:job", name="job", help="One job with its whole story.")
     app.command(f"{here}.why:why", name="why", help="Why a job waits: one answer.")
     app.command(f"{here}.hosts:hosts", name="hosts", help="Hosts with their slots.")
+    app.command(
+        _group(
+            "host",
+            "Changes of one host.",
+            add=(f"{here}.host:host_add", "Make a one-use token for a new host, and the line to run there."),
+            remove=(f"{here}.host:host_remove", "Revoke a host's token. What runs there goes on."),
+            cordon=(f"{here}.host:host_cordon", "Give a host no new jobs."),
+            uncordon=(f"{here}.host:host_uncordon", "Give a host new jobs again."),
+        )
+    )
     app.command(
         _group(
             "config",

@@ -18,5 +18,10 @@ ServerUrl = Annotated[
 TokenFile = Annotated[
     Path | None, Parameter(name="--token-file", help="File of a token. Default: ANDON_TOKEN_FILE, else from --data.")
 ]
+Reason = Annotated[str, Parameter(name="--reason", help="Why. It stands in the journal.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Listen = Annotated[str | None, Parameter(name="--listen", help="HOST:PORT to listen on; port 0 takes a free one.")]
+PlanOnly = Annotated[bool, Parameter(name="--plan", negative="", help="Show the steps; do nothing.")]
+RootPrefix = Annotated[
+    Path | None, Parameter(name="--root-prefix", help="Do everything below this folder, for images and tests.")
+]

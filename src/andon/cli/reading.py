@@ -1,4 +1,4 @@
-"""Asks the control plane's read API, shows that it waits, and turns every failure into one sentence."""
+"""Asks the control plane's API, shows that it waits, and turns every failure into one sentence."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from andon.cli.server_choice import ServerChoice, choose_server
 from andon.runtime.clock import Clock, SystemClock
 from andon.runtime.environment import environment
 from andon.runtime.errors import Refused
-from andon.runtime.http_client import Answer, HttpClient, Unreachable
+from andon.runtime.http_client import Answer, HttpClient, Unreachable, Untrusted
 
 T = TypeVar("T")
 PAGE = 500
@@ -22,7 +22,7 @@ _PROGRESS_AFTER_S = 2.0
 
 
 class Reader:
-    """One control plane, read. Raises Refused for an answer that is no good, Unreachable for none."""
+    """One control plane, asked. Raises Refused for an answer that is no good, Unreachable for none."""
 
     def __init__(self, choice: ServerChoice, http: HttpClient) -> None:
         self.url = choice.url
@@ -31,6 +31,10 @@ class Reader:
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object that `path` answers."""
         return self._decoded(path, await self._http.request("GET", path, query=dict(query or {})))
+
+    async def change(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Asks for a change, with its reason in `body`; gives the answer's JSON object."""
+        return self._decoded(path, await self._http.request("POST", path, body=msgspec.json.encode(body)))
 
     async def get_any_status(self, path: str) -> tuple[int, dict[str, Any]]:
         """Like `get`, for answers whose status is news and no error (`/readyz`)."""
@@ -85,24 +89,31 @@ def read(
     server: str | None,
     token_file: Path | None,
     clock: Clock | None = None,
+    to_change: bool = False,
 ) -> T:
-    """Runs `work` against the control plane that the options name.
+    """Runs `work` against the control plane that the options name; `to_change`: as an operator.
 
     Raises Refused, also for one that does not answer.
     """
-    choice = choose_server(config=config, data=data, server=server, token_file=token_file, environ=environment())
+    choice = choose_server(
+        config=config,
+        data=data,
+        server=server,
+        token_file=token_file,
+        environ=environment(),
+        to_change=to_change,
+    )
     try:
         return asyncio.run(_read(work, choice, clock or SystemClock()))
+    except Untrusted as error:
+        raise Refused(str(error)) from None
     except Unreachable as error:
         said = str(error).rstrip(".")
         raise Refused(f"{said}. Start it with `andon up`, or name another with --server.") from None
 
 
 async def _read(work: Callable[[Reader], Awaitable[T]], choice: ServerChoice, clock: Clock) -> T:
-    try:
-        http = HttpClient(choice.url, token=choice.token, timeout=_TIMEOUT_S, ca_file=choice.ca_file)
-    except OSError as error:
-        raise Refused(f"{choice.ca_file}: the CA file cannot be used ({error}). Correct [agent] ca_file.") from None
+    http = HttpClient(choice.url, token=choice.token, timeout=_TIMEOUT_S, ca_file=choice.ca_file)
     try:
         async with Progress(f"Asking {choice.url} ...", clock):
             return await work(Reader(choice, http))

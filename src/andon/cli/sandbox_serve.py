@@ -23,6 +23,7 @@ def sandbox_serve(
     *,
     listen: Listen = None,
     script: Annotated[Path | None, Parameter(name="--script", help="TOML list of control calls with at_s.")] = None,
+    record: Annotated[Path | None, Parameter(name="--record", help="Append each API call, a JSON line.")] = None,
     config: ConfigFile = None,
     data: DataFolder = None,
 ) -> int:
@@ -44,6 +45,7 @@ def sandbox_serve(
             host=address.host,
             port=address.port,
             script=script,
+            record=record,
         )
 
     serve_until_signal(serve)

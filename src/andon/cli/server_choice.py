@@ -23,10 +23,18 @@ class ServerChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_server(
-    *, config: Path | None, data: Path | None, server: str | None, token_file: Path | None, environ: Mapping[str, str]
+    *,
+    config: Path | None,
+    data: Path | None,
+    server: str | None,
+    token_file: Path | None,
+    environ: Mapping[str, str],
+    to_change: bool = False,
 ) -> ServerChoice:
     """The control plane by --server, ANDON_SERVER or the file; its token by --token-file,
     ANDON_TOKEN_FILE or the data folder. Raises Refused when no server is named.
+
+    `to_change`: only the operator token will do.
 
     A token that was merely found is sent only where the file or --data says that it belongs.
     """
@@ -47,12 +55,22 @@ def choose_server(
         url = _address_of(file, path)
     folder = data_folder(path, data)
     belongs = data is not None or not named
-    ca_file = folder / file.agent.ca_file if file is not None and file.agent and file.agent.ca_file else None
+    found = _found_token(file or Config(), folder, to_change=to_change) if belongs else None
     return ServerChoice(
         url=url,
-        token=_given_token(token_file, environ) or (_found_token(file or Config(), folder) if belongs else None),
-        ca_file=ca_file,
+        token=_given_token(token_file, environ) or found,
+        ca_file=_ca_file(file, folder, own=not named) if file is not None else None,
     )
+
+
+def _ca_file(config: Config, folder: Path, *, own: bool) -> Path | None:
+    """Who signed the server's certificate; for a control plane's `own` file it is that certificate."""
+    if config.agent is not None and config.agent.ca_file:
+        return folder / config.agent.ca_file
+    if not own or not config.server.tls_cert_file:
+        return None
+    certificate = folder / config.server.tls_cert_file
+    return certificate if certificate.exists() else None
 
 
 def _address_of(config: Config, path: Path) -> str:
@@ -65,7 +83,8 @@ def _address_of(config: Config, path: Path) -> str:
         if server.public_url is not None:
             return server.public_url.rstrip("/")
         raise Refused(f'{path}: listen is "{server.listen}", which names no fixed port. Name the server with --server.')
-    if server.public_url is not None and not address.is_loopback:
+    if server.public_url is not None and (server.tls_cert_file or not address.is_loopback):
+        # With TLS the name matters: the certificate has the one that people use.
         return server.public_url.rstrip("/")
     if address.is_everywhere:
         address = msgspec.structs.replace(address, host="::1" if ":" in address.host else "127.0.0.1")
@@ -79,9 +98,10 @@ def _given_token(token_file: Path | None, environ: Mapping[str, str]) -> str | N
     return read_secret(Path(named), what="token (ANDON_TOKEN_FILE)") if named else None
 
 
-def _found_token(config: Config, data: Path) -> str | None:
-    """A token that lies where the control plane keeps its own; one of less power first."""
-    for name in (config.server.viewer_token_file, config.server.operator_token_file):
+def _found_token(config: Config, data: Path, *, to_change: bool) -> str | None:
+    """A token that lies where the control plane keeps its own; to read, one of less power first."""
+    to_read = () if to_change else (config.server.viewer_token_file,)
+    for name in (*to_read, config.server.operator_token_file):
         try:
             return read_secret(data / name, what="token")
         except Refused:

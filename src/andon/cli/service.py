@@ -10,6 +10,7 @@ import msgspec
 
 from andon.cli.configuration import Placed
 from andon.runtime.errors import Refused
+from andon.runtime.fast_loop import fast_event_loop
 from andon.runtime.logging import Logger
 
 Program = Callable[[asyncio.Event], Awaitable[None]]
@@ -34,16 +35,8 @@ def serve_until_signal(program: Program, *, fast_loop: bool = False) -> None:
             loop.add_signal_handler(number, stop.set)
         await program(stop)
 
-    with asyncio.Runner(loop_factory=_fast_loop() if fast_loop else None) as runner:
+    with asyncio.Runner(loop_factory=fast_event_loop() if fast_loop else None) as runner:
         runner.run(run())
-
-
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def make_data_folder(folder: Path) -> None:

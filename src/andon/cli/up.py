@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from andon.cli.agent_process import ensure_agent, knows_address
 from andon.cli.configuration import load_for_control_plane
@@ -12,8 +15,10 @@ from andon.runtime.clock import SystemClock
 from andon.runtime.ids import SortableIds, system_random
 from andon.runtime.logging import logger, set_up_logging
 
+NoAgent = Annotated[bool, Parameter(name="--no-agent", negative="", help="Start no agent, whatever [agent] says.")]
 
-def up(*, config: ConfigFile = None, data: DataFolder = None, listen: Listen = None) -> int:
+
+def up(*, config: ConfigFile = None, data: DataFolder = None, listen: Listen = None, no_agent: NoAgent = False) -> int:
     """Run the control plane until SIGTERM or Ctrl-C; jobs, runners and agents go on after that."""
     loaded = load_for_control_plane(config, data, listen)
     # Here and not above: the base install has no server.
@@ -28,7 +33,8 @@ def up(*, config: ConfigFile = None, data: DataFolder = None, listen: Listen = N
 
     def ready(line: dict[str, object]) -> None:
         announce(line)
-        ensure_agent(loaded, url=str(line["url"]), overridden=overridden, log=log)
+        if not no_agent:
+            ensure_agent(loaded, url=str(line["url"]), overridden=overridden, log=log)
 
     async def serve(stop: asyncio.Event) -> None:
         await serve_control_plane(

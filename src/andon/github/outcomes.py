@@ -1,4 +1,7 @@
-"""What an answer of GitHub means: one classification for every call (R8, models.md "Errors")."""
+"""What an answer of GitHub means: one classification for every call (R8, models.md "Errors").
+
+What each class leads to stands in `effects`; errors inside GraphQL's bodies in `graphql_outcomes`.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -39,6 +42,10 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     until: datetime | None = None
     """Not before; from Retry-After or the rate limit's reset."""
+    guessed: bool = False
+    """GitHub named no time: `until` is the least that it asks for."""
+    local: bool = False
+    """Nothing was sent: our own budget or an earlier answer forbade it."""
 
 
 class Got(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +54,8 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     at: datetime | None
     headers: dict[str, str]
+    not_modified: bool = False
+    """GitHub said 304: the body is the one kept from before."""
 
 
 SECONDARY_PAUSE = timedelta(minutes=1)
@@ -57,21 +66,29 @@ _WAIT_MARKS = ("rate limit", "abuse")
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failed | Got:
-    """Sorts an answer. `headers` by lower-case name; `now` is our own time, for Retry-After."""
-    if 200 <= status < 400:
-        return Got(body=body, at=_http_date(headers.get("date")), headers=dict(headers))
-    message = _message(body) or f"HTTP status {status}"
+    """Sorts an answer. `headers` by lower-case name; `now` is our own time, for Retry-After.
 
-    def failed(kind: FailureClass, until: datetime | None = None) -> Failed:
-        return Failed(kind=kind, status=status, message=message, until=until)
+    Redirects are followed before this, and 304 is answered from what was kept: a status below 200 or
+    from 300 to 399 that comes here is out of contract.
+    """
+    if 200 <= status < 300:
+        return Got(body=body, at=http_date(headers.get("date")), headers=dict(headers))
+    message = message_of(body) or f"HTTP status {status}"
 
+    def failed(kind: FailureClass, until: datetime | None = None, *, guessed: bool = False) -> Failed:
+        return Failed(kind=kind, status=status, message=message, until=until, guessed=guessed)
+
+    if status < 400:
+        return failed(FailureClass.MALFORMED)
     if status in (403, 429):
-        until = _limit_end(status, headers, message, now)
-        if until is not None:
-            return failed(FailureClass.RATE_LIMITED, until)
+        named = _named_end(headers, now)
+        if named is not None:
+            return failed(FailureClass.RATE_LIMITED, named)
+        if status == 429 or _is_spent(headers) or any(mark in message.lower() for mark in _WAIT_MARKS):
+            return failed(FailureClass.RATE_LIMITED, now + SECONDARY_PAUSE, guessed=True)
         return failed(FailureClass.FORBIDDEN)
     if status >= 500:
-        return failed(FailureClass.RETRY_LATER, _retry_after(headers, now))
+        return failed(FailureClass.RETRY_LATER, retry_after(headers, now))
     kinds = {
         401: FailureClass.UNAUTHORISED,
         404: FailureClass.GONE,
@@ -83,32 +100,43 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: datetime
     return failed(kinds.get(status, FailureClass.BUG))
 
 
-def _limit_end(status: int, headers: Mapping[str, str], message: str, now: datetime) -> datetime | None:
-    """When the limit ends, or None when this is no limit at all."""
-    if after := _retry_after(headers, now):
-        return after
-    if headers.get("x-ratelimit-remaining") == "0":
-        try:
-            reset = datetime.fromtimestamp(int(headers.get("x-ratelimit-reset", "")), UTC)
-        except (ValueError, OverflowError, OSError):
-            return now + SECONDARY_PAUSE
-        return min(reset, now + LONGEST_PAUSE)
-    if status == 429 or any(mark in message.lower() for mark in _WAIT_MARKS):
-        return now + SECONDARY_PAUSE
-    return None
+def _named_end(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """When GitHub says that its limit ends; None when it says nothing."""
+    return retry_after(headers, now) or (reset_time(headers, now) if _is_spent(headers) else None)
 
 
-def _retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
+def _is_spent(headers: Mapping[str, str]) -> bool:
+    return headers.get("x-ratelimit-remaining") == "0"
+
+
+def reset_time(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """When the quota begins anew, in our own time: GitHub's clock is read from its Date header."""
+    try:
+        reset = datetime.fromtimestamp(int(headers.get("x-ratelimit-reset", "")), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    theirs = http_date(headers.get("date")) or now
+    return now + min(max(reset - theirs, timedelta()), LONGEST_PAUSE)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """The end of the pause that Retry-After asks for, in our own time; None without one."""
     value = headers.get("retry-after")
     if value is None:
         return None
-    if value.isascii() and value.strip().isdigit():
-        return now + min(timedelta(seconds=min(int(value), 10**9)), LONGEST_PAUSE)
-    at = _http_date(value)
-    return min(at, now + LONGEST_PAUSE) if at else None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        # A number of any length: more digits than a day has are a day.
+        return now + (LONGEST_PAUSE if len(value) > 9 else min(timedelta(seconds=int(value)), LONGEST_PAUSE))
+    at = http_date(value)
+    if at is None:
+        return None
+    theirs = http_date(headers.get("date")) or now
+    return now + min(max(at - theirs, timedelta()), LONGEST_PAUSE)
 
 
-def _http_date(value: str | None) -> datetime | None:
+def http_date(value: str | None) -> datetime | None:
+    """The time that a Date header says, or None."""
     if value is None:
         return None
     try:
@@ -117,10 +145,11 @@ def _http_date(value: str | None) -> datetime | None:
         return None
 
 
-def _message(body: bytes) -> str | None:
+def message_of(body: bytes) -> str | None:
+    """GitHub's own sentence in an error's body, cut to a line's length; None when there is none."""
     try:
         parsed: Any = msgspec.json.decode(body)
         message = parsed["message"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return str(message)[:300]

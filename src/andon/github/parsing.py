@@ -9,6 +9,7 @@ import msgspec
 from andon.github.payloads import JobEvent, JobObject, RunEvent, RunObject
 from andon.model.job_states import JobStatus
 from andon.model.news import Ignored, JobNews, RunNews
+from andon.runtime.hostile_text import without_nul
 
 _GREGORIAN = datetime(1582, 10, 15, tzinfo=UTC)
 _STATUS = {
@@ -37,15 +38,32 @@ def guid_time(guid: str) -> datetime | None:
     return _GREGORIAN + timedelta(microseconds=parsed.time // 10)
 
 
+class _Acted(msgspec.Struct):
+    """What is looked at before a body is stored; the rest of it is only checked to be JSON."""
+
+    action: Any = None
+
+
+_acted = msgspec.json.Decoder(_Acted)
+
+
 def action_of(body: bytes) -> str | None:
     """The `action` of a body. Raises ValueError (msgspec's is one too) when the body is not JSON."""
-    parsed: Any = msgspec.json.decode(body)
-    action: object = parsed.get("action") if isinstance(parsed, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return action if isinstance(action, str) else None
+    if not body.isascii():
+        # The decoder passes over strings that nobody asked for without looking into them.
+        body.decode()
+    try:
+        action: object = _acted.decode(body).action
+    except msgspec.ValidationError:
+        # No object, so no action; whether it is JSON at all is another question.
+        msgspec.json.decode(body)
+        return None
+    return action.replace("\0", "")[:100] if isinstance(action, str) else None
 
 
 def parse_delivery(event: str, guid: str, body: bytes) -> JobNews | RunNews | Ignored:
     """What a webhook says. Never raises: a body that does not fit is Ignored with the reason."""
+    body = without_nul(body)
     try:
         if event == "workflow_job":
             return _from_job_event(_job_event.decode(body), guid)

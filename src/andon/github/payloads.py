@@ -38,6 +38,9 @@ class JobObject(msgspec.Struct, frozen=True, kw_only=True):
     runner_id: int | None = None
     runner_name: str | None = None
     html_url: str | None = None
+    node_id: str | None = None
+    """A job is a check run: this is the check run's node id, what GraphQL asks by (R10)."""
+    check_run_url: str | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +74,10 @@ class RunObject(msgspec.Struct, frozen=True, kw_only=True):
     run_attempt: int = 1
     repository: Repository | None = None
     head_repository: HeadRepository | None = None
+    created_at: datetime | None = None
     updated_at: datetime | None = None
+    run_started_at: datetime | None = None
+    html_url: str | None = None
 
 
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,24 +96,3 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True):
 class RunList(msgspec.Struct, frozen=True, kw_only=True):
     total_count: int
     workflow_runs: tuple[RunObject, ...]
-
-
-class RunnerObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A registration."""
-
-    id: int
-    name: str
-    status: str = "offline"
-    busy: bool = False
-
-
-class RunnerList(msgspec.Struct, frozen=True, kw_only=True):
-    total_count: int
-    runners: tuple[RunnerObject, ...]
-
-
-class JitAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to `generate-jitconfig`. The config is a secret (R26)."""
-
-    runner: RunnerObject
-    encoded_jit_config: str

@@ -5,6 +5,8 @@ import re
 _NAMES = re.compile(r"(?i)(token|secret|jit|password|authorization|signature|private_key)")
 _VALUES = re.compile(
     r"(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,}"
+    # Our own: host tokens and one-use tokens (model.enrolment).
+    r"|a[ho]t_[A-Za-z0-9_-]{16,}"
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|(?i:(?<=x-hub-signature-256: ))\S+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----)"

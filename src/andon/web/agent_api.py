@@ -1,60 +1,27 @@
-"""The agents' API: enrolment and sync (interfaces.md sections 2 and 5)."""
+"""The agents' API: the sync (interfaces.md section 5)."""
 
 import asyncio
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from andon.model.wire import (
-    HOLD_SECONDS,
-    MAX_SYNC_BYTES,
-    WIRE_VERSION,
-    EnrolAnswer,
-    EnrolRequest,
-    SyncAnswer,
-    SyncRequest,
-)
-from andon.rules.names import HOST_NAME
+from andon.model.rails import Rail
+from andon.model.wire import HOLD_SECONDS, MAX_SYNC_BYTES, WIRE_VERSION, SyncAnswer, SyncRequest
 from andon.runtime.loop import wait_for_nudge
 from andon.store import hosts
-from andon.store.apply_sync import apply_report, wishes
+from andon.store.apply_sync import apply_report, note_withheld_stops, wishes
+from andon.store.host_intents import follow_clock
 from andon.store.transaction import Tx
 from andon.web.answers import Refusal, answer, decode, read_body
-from andon.web.auth import is_loopback, require_host, same
+from andon.web.auth import bearer, gone, require_host
 from andon.web.control_plane import ControlPlane, control_plane
 
-CLOCK_TOLERANCE_S = 300.0
-"""A host whose clock is further off is refused at enrolment (interfaces.md section 10)."""
 REPEAT_SECONDS = 0.25
 """How soon an order that was sent already, and not followed yet, is sent again."""
 _SERVED_VERSIONS = frozenset({WIRE_VERSION - 1, WIRE_VERSION, WIRE_VERSION + 1})
-
-
-async def enrol(request: Request) -> Response:
-    """Exchanges the enrolment secret for a host token of this host alone."""
-    control = control_plane(request)
-    wanted: EnrolRequest = decode(await read_body(request, 64 * 1024), EnrolRequest)
-    if not is_loopback(request):
-        raise Refusal(401, "The enrolment secret is accepted from this machine only.", "Use `andon host add`.")
-    if not same(wanted.token, control.enrolment_secret):
-        raise Refusal(401, "The enrolment secret is wrong.", "Use the content of agent_token_file.")
-    if not HOST_NAME.match(wanted.name):
-        raise Refusal(422, f'"{wanted.name[:80]}" is no host name.', "Use letters, digits, dots, dashes; at most 63.")
-    if wanted.clock is not None and wanted.clock.tzinfo is None:
-        raise Refusal(422, "The host's clock is told without a time zone.", "Upgrade the agent.")
-    if wanted.clock is not None:
-        off = abs((wanted.clock - control.clock.now()).total_seconds())
-        if off > CLOCK_TOLERANCE_S:
-            raise Refusal(422, f"The host's clock is {off:.0f} s off.", "Set its clock, then enrol again.")
-    token = f"aht_{control.new_secret()}"
-    if not await control.store.write(lambda tx: hosts.enrol(tx, wanted.name, token)):
-        raise Refusal(
-            409, f"A host named {wanted.name} is enrolled already.", "Choose another name, or restore its host.token."
-        )
-    control.log.info("host.enrolled", host=wanted.name, version=wanted.version)
-    return answer(EnrolAnswer(host_token=token), 201)
 
 
 class _Seat:
@@ -90,7 +57,9 @@ class AgentApi:
         seat.boot_id, seat.seq = report.boot_id, report.seq
         nudge = control.host_nudge(name)
         nudge()
-        known = await control.store.write(lambda tx: _apply(tx, control, name, report))
+        known, clock = await control.store.write(lambda tx: _apply(tx, control, name, report))
+        if clock is not None:
+            control.log.warning("host.clock", host=name, reason=clock)
         resync = resync and not known
         urgent = bool(report.ended or report.hooks or report.deletions or resync)
         return await self._hold(request, control, seat, report, urgent=urgent, resync=resync)
@@ -101,16 +70,30 @@ class AgentApi:
         nudge = control.host_nudge(report.host)
         deadline = control.clock.monotonic() + HOLD_SECONDS
         policy: dict[str, Any] = {"public_url": control.public_url}
+        token = bearer(request) or ""
+
+        def look(connection: Connection) -> SyncAnswer | None:
+            if hosts.host_of_token(connection, token) != report.host:
+                return None
+            return wishes(
+                connection,
+                report.host,
+                now=control.clock.now(),
+                ack=report.seq,
+                resync=resync,
+                policy=policy,
+                mode=control.config.rails.mode,
+            )
+
         while True:
             seen = nudge.version
             if control.stopping or (seat.boot_id, seat.seq) != (report.boot_id, report.seq):
                 return Response(status_code=204)
-            now = control.clock.now()
-            wish = await control.store.read(
-                lambda connection, now=now: wishes(
-                    connection, report.host, now=now, ack=report.seq, resync=resync, policy=policy
-                )
-            )
+            wish = await control.store.read(look)
+            if wish is None:
+                # Removed while it was held: says so.
+                await require_host(request)
+                return Response(status_code=204)
             digest = _digest(wish)
             left = deadline - control.clock.monotonic()
             orders = bool(wish.claims or wish.stop)
@@ -127,33 +110,38 @@ class AgentApi:
 
 async def _wait(request: Request, control: ControlPlane, seen: int, *, nudge_host: str, seconds: float) -> bool:
     """Waits for news of this host; a client that went away ends the wait."""
-    gone = asyncio.ensure_future(_gone(request))
+    left = asyncio.ensure_future(_left(request))
     waiting = asyncio.ensure_future(wait_for_nudge(control.host_nudge(nudge_host), seen, control.clock, seconds))
     try:
-        await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if gone.done():
+        await asyncio.wait({left, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if left.done():
             raise Refusal(400, "The agent went away.")
         return waiting.result()
     finally:
-        for task in (gone, waiting):
+        for task in (left, waiting):
             task.cancel()
-        await asyncio.gather(gone, waiting, return_exceptions=True)
+        await asyncio.gather(left, waiting, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> bool:
-    """Applies the report; says whether this start of the agent was known before it."""
+def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tuple[bool, str | None]:
+    """Applies the report. Says whether this start of the agent was known before it, and why its
+    clock changed what is intended with the host, if it did."""
     host = hosts.get_host(tx.connection, name)
     if host is None:
-        raise Refusal(401, "This host was removed.", "Enrol it again.")
+        raise gone(None)
     if host.boot_id == report.boot_id and report.seq <= host.seq:
-        return True
+        return True, None
     apply_report(tx, host, report, {pool.name: pool for pool in control.config.pool})
-    return host.boot_id == report.boot_id
+    if control.config.rails.mode == "observe":
+        for _ in range(note_withheld_stops(tx, name)):
+            control.metrics.count("andon_automatic_acts_total", rail=Rail.RESCUE.value, mode="observe")
+    clock = follow_clock(tx, host, report, mode=control.config.rails.mode)
+    return host.boot_id == report.boot_id, clock
 
 
 def _digest(wish: SyncAnswer) -> bytes:

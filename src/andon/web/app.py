@@ -7,9 +7,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
 from andon.web import health, ingest, openapi
-from andon.web.agent_api import AgentApi, enrol
+from andon.web.agent_api import AgentApi
 from andon.web.answers import Refusal, on_exception, on_http_exception, on_refusal
 from andon.web.control_plane import ControlPlane
+from andon.web.enrolment import enrol
+from andon.web.host_changes import HOST_CHANGES
+from andon.web.no_nul import NoNul
 from andon.web.read_api import ENDPOINTS
 
 
@@ -21,6 +24,7 @@ def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlett
         Route("/agent/v1/enrol", enrol, methods=["POST"]),
         Route("/agent/v1/sync", agents.sync, methods=["POST"]),
         *(Route(endpoint.path, endpoint.handler, methods=["GET"]) for endpoint in ENDPOINTS),
+        *(Route(change.path, change.handler, methods=["POST"]) for change in HOST_CHANGES),
         Route("/openapi.json", openapi.openapi, methods=["GET"]),
         Route("/metrics", health.metrics, methods=["GET"]),
         Route("/healthz", health.healthz, methods=["GET"]),
@@ -30,4 +34,5 @@ def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlett
     handlers = {Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_exception}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.control_plane = control
+    app.add_middleware(NoNul)
     return app

@@ -5,9 +5,15 @@ import ipaddress
 
 from starlette.requests import Request
 
-from andon.store import hosts
+from andon.model.enrolment import TokenState
+from andon.store import enrolments, hosts
+from andon.store.enrolments import KnownToken
+from andon.web import viewer_cookie
 from andon.web.answers import Refusal
 from andon.web.control_plane import ControlPlane, control_plane
+
+_PASSED_ON = frozenset({"forwarded", "via", "x-real-ip"})
+"""Headers that proxies add, beside those that begin with x-forwarded-."""
 
 
 def bearer(request: Request) -> str | None:
@@ -18,24 +24,40 @@ def bearer(request: Request) -> str | None:
 
 def same(one: str, other: str) -> bool:
     """Compares secrets in constant time."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    # A header may hold what is no character at all; it is then no secret of ours either.
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode())
 
 
 def require_reader(request: Request) -> None:
-    """Refuses a read without a token where the configuration wants one."""
+    """Refuses a read without a token, or a browser's cookie, where the configuration wants one."""
     control = control_plane(request)
     if control.config.server.read == "open":
         return
     token = bearer(request)
     if token is None:
+        cookie, viewer = request.cookies.get(viewer_cookie.NAME), control.viewer_token
+        if cookie and viewer is not None and viewer_cookie.is_good(cookie, viewer, control.clock.now()):
+            return
         raise Refusal(401, "Reading needs a token here.", "Send the viewer token as a bearer token.")
-    if not _is_reader(control, token):
+    if not is_reader(control, token):
         raise Refusal(403, "This token may not read.", "Use the viewer token or the operator token.")
 
 
-def _is_reader(control: ControlPlane, token: str) -> bool:
+def is_reader(control: ControlPlane, token: str) -> bool:
+    """Whether this token may read."""
     viewer = control.viewer_token is not None and same(token, control.viewer_token)
     return viewer or same(token, control.operator_token)
+
+
+def require_operator(request: Request) -> None:
+    """Refuses a change without the operator token; a cookie is never enough for one."""
+    control = control_plane(request)
+    token = bearer(request)
+    if token is None:
+        raise Refusal(401, "A change needs the operator token.", "Send the content of operator_token_file as a bearer.")
+    if not same(token, control.operator_token):
+        what = "The viewer token may only read." if is_reader(control, token) else "This token may change nothing."
+        raise Refusal(403, what, "Send the operator token: the content of operator_token_file.")
 
 
 async def require_host(request: Request) -> str:
@@ -43,15 +65,33 @@ async def require_host(request: Request) -> str:
     token = bearer(request)
     if token is None:
         raise Refusal(401, "Agents send their host token.", "Enrol the host first.")
-    name = await control_plane(request).store.read(lambda connection: hosts.host_of_token(connection, token))
+    store = control_plane(request).store
+    name = await store.read(lambda connection: hosts.host_of_token(connection, token))
     if name is None:
-        raise Refusal(401, "This host token is unknown or revoked.", "Enrol the host again.")
+        raise gone(await store.read(lambda connection: enrolments.known_token(connection, token)))
     return name
 
 
+def gone(known: KnownToken | None) -> Refusal:
+    """How a host token is refused that opens nothing: what became of it, if that is known."""
+    if known is None or known.expires_at is not None:
+        return Refusal(401, "This host token is unknown here.", "Enrol the host with `andon host add`.")
+    name, since = known.host, f"{known.since:%Y-%m-%d %H:%M} UTC"
+    if known.state is TokenState.REVOKED:
+        why = known.reason.rstrip(". ")
+        return Refusal(401, f"Host {name} was removed on {since}: {why}.", f"Bring it back by `andon host add {name}`.")
+    return Refusal(
+        401, f"Host {name} was enrolled anew on {since}, so this token is void.", "Stop this agent, or enrol it again."
+    )
+
+
 def is_loopback(request: Request) -> bool:
-    """Whether the request comes from this machine itself, not through a proxy on it."""
-    if request.client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+    """Whether the request comes from this machine itself, not through a proxy on it.
+
+    A header can only make it less trusted: a proxy that adds none is declared by `behind_proxy`.
+    """
+    passed_on = any(name.startswith("x-forwarded-") or name in _PASSED_ON for name in request.headers)
+    if request.client is None or passed_on:
         return False
     try:
         return ipaddress.ip_address(request.client.host).is_loopback

@@ -61,9 +61,15 @@ def _silent(hosts: Sequence[HostView]) -> list[Finding]:
 def _slots(hosts: Sequence[HostView]) -> list[Finding]:
     made: list[Finding] = []
     heard = [host for host in hosts if host.observed == "reporting"]
+
+    def of(host: HostView, state: str) -> int:
+        # A cordon is somebody's word, and no fault.
+        held = [slot for slot in host.slots if "cordoned" not in (slot.intent, host.intent)]
+        return sum(slot.state == state for slot in held)
+
     for state, lamp in (("unavailable", "red"), ("quarantined", "amber")):
-        where = [host for host in heard if any(slot.state == state for slot in host.slots)]
-        number = sum(slot.state == state for host in where for slot in host.slots)
+        where = [host for host in heard if of(host, state)]
+        number = sum(of(host, state) for host in where)
         if number:
             verb = "is" if number == 1 else "are"
             text = f"{count(number, 'slot')} on {_some([host.name for host in where])} {verb} {state}."

@@ -78,6 +78,20 @@ def html(request: Request, template: str, *, status: int = 200, now: datetime | 
     return Response(text, status, media_type="text/html", headers=HEADERS)
 
 
+def refusal_page(request: Request, refused: Refusal, *, wanted: str) -> Response:
+    """A refusal as a page; one for want of a token asks for it, and goes on to `wanted` with it."""
+    status = refused.status
+    answer = html(request, "refusal.html", status=status, problem=refused.problem, code=status, wanted=wanted)
+    if status in (401, 403):
+        # The one form that there is.
+        answer.headers["content-security-policy"] = HEADERS["content-security-policy"].replace(
+            "form-action 'none'", "form-action 'self'"
+        )
+    if status == 401:
+        answer.headers["www-authenticate"] = "Bearer"
+    return answer
+
+
 def page(handler: Handler) -> Handler:
     """`handler` for readers only, with its refusals as pages too."""
 
@@ -86,9 +100,6 @@ def page(handler: Handler) -> Handler:
             require_reader(request)
             return await handler(request)
         except Refusal as refused:
-            answer = html(request, "refusal.html", status=refused.status, problem=refused.problem, code=refused.status)
-            if refused.status == 401:
-                answer.headers["www-authenticate"] = "Bearer"
-            return answer
+            return refusal_page(request, refused, wanted=request.url.path)
 
     return answered

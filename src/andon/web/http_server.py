@@ -5,6 +5,7 @@ The signals stay with the command; uvicorn's own handlers would end the process 
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -24,6 +25,26 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
 
     certificate: Path
     key: Path
+
+
+def check_tls(tls: Tls) -> None:
+    """Raises Refused, with one sentence, for a certificate and a key that cannot be served with."""
+
+    def no_password() -> bytes:
+        raise Refused(f"{tls.key}: the TLS key is encrypted. Write it without a password, readable by its owner only.")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password=no_password)
+    except FileNotFoundError:
+        missing = tls.certificate if not tls.certificate.exists() else tls.key
+        raise Refused(f"{missing}: no such file. Correct [server] tls_cert_file and tls_key_file.") from None
+    except ssl.SSLError as error:
+        what = "do not belong together" if error.reason == "KEY_VALUES_MISMATCH" else "are no PEM certificate and key"
+        raise Refused(
+            f"{tls.certificate} and {tls.key} {what}. Correct [server] tls_cert_file and tls_key_file."
+        ) from None
+    except OSError as error:
+        raise Refused(f"{tls.key}: the TLS files cannot be read ({error.strerror}). Make them readable.") from None
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -70,7 +91,10 @@ async def serving(
     """Answers requests while the block runs.
 
     `before_stop` is called when it ends, so that held requests and streams let go by themselves.
+    Raises Refused for TLS files that cannot be used.
     """
+    if tls is not None:
+        check_tls(tls)
     server = _Server(
         uvicorn.Config(
             app,

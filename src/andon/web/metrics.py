@@ -28,6 +28,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_hosts": ("Hosts by our intent and by what we see of them.", ("intent", "observed")),
     "andon_oldest_unbooted_seconds": ("Age of the oldest claim whose runner has not come up.", ()),
     "andon_build_info": ("The version that runs.", ("version",)),
+    "andon_sweep_period_seconds": ("Seconds between two sweeps of an owner's repositories, at present.", ("owner",)),
     "andon_loop_last_success_timestamp_seconds": ("When a loop last ended a pass well.", ("loop",)),
 }
 
@@ -64,6 +65,10 @@ class Metrics:
     def count(self, name: str, /, **labels: str) -> None:
         """Adds one to a counter."""
         self._counters[name].labels(**labels).inc()
+
+    def show(self, name: str, value: float, /, **labels: str) -> None:
+        """Sets a gauge that its owner keeps up to date."""
+        self._gauges[name].labels(**labels).set(value)
 
     def loop_succeeded(self, loop: str, at: datetime) -> None:
         """Remembers a loop's last good pass."""

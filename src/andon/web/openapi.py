@@ -1,6 +1,6 @@
 """`/openapi.json`, made from the table of endpoints and the structs that they give."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from starlette.requests import Request
@@ -10,6 +10,8 @@ from andon import __version__
 from andon.model.api import ErrorBody
 from andon.model.wire import EnrolAnswer, EnrolRequest, SyncAnswer, SyncRequest
 from andon.web.answers import answer
+from andon.web.auth import require_reader
+from andon.web.host_changes import HOST_CHANGES
 from andon.web.ingest import Stored
 from andon.web.read_api import ENDPOINTS, MAX_LIMIT, Endpoint
 
@@ -18,9 +20,23 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
+def _plain(schema: Any) -> Any:
+    """Pairs of one type as lists of two: the same, in words that more programs understand than `prefixItems`."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    out = {name: _plain(each) for name, each in cast("dict[str, Any]", schema).items()}
+    kinds = out.get("prefixItems")
+    if kinds and out.get("items") is False and all(kind == kinds[0] for kind in kinds):
+        out["items"] = out.pop("prefixItems")[0]
+    return out
+
+
 def describe() -> dict[str, Any]:
     """The OpenAPI 3.1 description of everything that programs may call."""
-    shapes = [endpoint.gives for endpoint in ENDPOINTS]
+    shapes: list[Any] = [endpoint.gives for endpoint in ENDPOINTS]
+    shapes += [shape for one in HOST_CHANGES for shape in (one.takes, one.gives)]
     others = [ErrorBody, Stored, EnrolRequest, EnrolAnswer, SyncRequest, SyncAnswer]
     schemas, components = msgspec.json.schema_components([*shapes, *others], ref_template="#/components/schemas/{name}")
     error, stored, enrol_request, enrol_answer, sync_request, sync_answer = schemas[len(shapes) :]
@@ -29,10 +45,7 @@ def describe() -> dict[str, Any]:
         return {str(status): {"description": "Refused.", "content": _json(error)} for status in statuses}
 
     def read(endpoint: Endpoint, schema: dict[str, Any]) -> dict[str, Any]:
-        names = [part[1:-1] for part in endpoint.path.split("/") if part.startswith("{")]
-        parameters: list[dict[str, Any]] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+        parameters = names(endpoint.path)
         for name in endpoint.query:
             kind: dict[str, Any] = {"type": "string"}
             if name == "limit":
@@ -51,6 +64,10 @@ def describe() -> dict[str, Any]:
             }
         }
 
+    def names(path: str) -> list[dict[str, Any]]:
+        found = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+        return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in found]
+
     def change(summary: str, body: dict[str, Any], status: str, gives: dict[str, Any], *refused: int) -> dict[str, Any]:
         return {
             "post": {
@@ -63,9 +80,17 @@ def describe() -> dict[str, Any]:
     paths: dict[str, Any] = {
         endpoint.path: read(endpoint, schema) for endpoint, schema in zip(ENDPOINTS, schemas, strict=False)
     }
-    paths["/webhooks/github"] = change("A webhook delivery, signed.", {"type": "object"}, "202", stored, 400, 401, 413)
+    paths["/webhooks/github"] = change(
+        "A webhook delivery, signed.", {"type": "object"}, "202", stored, 400, 401, 413, 503
+    )
+    for number, one in enumerate(HOST_CHANGES):
+        takes, gives = schemas[len(ENDPOINTS) + 2 * number :][:2]
+        summary = (one.handler.__doc__ or "").strip()
+        made = change(summary, takes, "202", gives, 400, 401, 403, 404, 409, 413, 422)
+        made["post"] |= {"parameters": names(one.path), "security": [{"bearer": []}]}
+        paths.setdefault(one.path, {}).update(made)
     paths["/agent/v1/enrol"] = change(
-        "An agent's enrolment.", enrol_request, "201", enrol_answer, 400, 401, 409, 413, 422
+        "An agent's enrolment.", enrol_request, "201", enrol_answer, 400, 401, 403, 409, 413, 422
     )
     paths["/agent/v1/sync"] = change(
         "An agent's report; answered with what is wanted of its host.",
@@ -85,7 +110,7 @@ def describe() -> dict[str, Any]:
         "info": {"title": "Andon", "version": __version__},
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": _plain(components),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -93,4 +118,5 @@ def describe() -> dict[str, Any]:
 
 async def openapi(request: Request) -> Response:
     """The description as JSON."""
+    require_reader(request)
     return answer(describe())

@@ -7,6 +7,7 @@ from andon.web.host_page import host_page
 from andon.web.html_answers import page
 from andon.web.job_page import job_page
 from andon.web.live import live
+from andon.web.sign_in import sign_in, signed_in
 from andon.web.static_files import static_file
 
 PAGES: tuple[BaseRoute, ...] = (
@@ -15,5 +16,7 @@ PAGES: tuple[BaseRoute, ...] = (
     Route("/jobs/{id}", page(job_page), methods=["GET"]),
     Route("/hosts/{name}", page(host_page), methods=["GET"]),
     Route("/live", live, methods=["GET"]),
+    Route("/sign-in", signed_in, methods=["GET"]),
+    Route("/sign-in", sign_in, methods=["POST"]),
     Route("/static/{digest}/{name}", static_file, methods=["GET"]),
 )

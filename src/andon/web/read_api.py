@@ -1,9 +1,9 @@
 """The read API (interfaces.md section 6). Every handler reads one snapshot and gives a shape of
 `model.api`; the same table makes `/openapi.json`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -18,7 +18,14 @@ from andon.web.answers import Refusal, answer
 from andon.web.auth import require_reader
 from andon.web.control_plane import ControlPlane, control_plane
 
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
 T = TypeVar("T")
+N = TypeVar("N", bound=_Named)
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
 
@@ -54,6 +61,13 @@ def _since(request: Request) -> datetime | None:
         raise Refusal(422, f'since "{given[:40]}" is no RFC 3339 time.', "For example 2026-11-22T10:00:00Z.") from None
 
 
+def _aware_since(request: Request) -> datetime | None:
+    since = _since(request)
+    if since is not None and since.tzinfo is None:
+        raise Refusal(422, "since has no time zone.", "For example 2026-11-22T10:00:00Z.")
+    return since
+
+
 def _id(request: Request, what: str) -> int:
     given = str(request.path_params["id"])
     if not _is_number(given):
@@ -70,9 +84,7 @@ async def list_jobs(request: Request) -> Response:
     require_reader(request)
     control, limit, cursor = control_plane(request), _limit(request), _number_cursor(request)
     asked = request.query_params
-    since = _since(request)
-    if since is not None and since.tzinfo is None:
-        raise Refusal(422, "since has no time zone.", "For example 2026-11-22T10:00:00Z.")
+    since = _aware_since(request)
     wanted = Filter(
         state=asked.get("state"),
         repository=asked.get("repository"),
@@ -144,11 +156,25 @@ async def get_run(request: Request) -> Response:
     return answer(found)
 
 
+def _named(request: Request, found: Iterable[N]) -> tuple[tuple[N, ...], str | None]:
+    """One page of things by name, and the cursor to go on from: the last name that was told."""
+    limit, after = _limit(request), request.query_params.get("cursor", "")
+    left = sorted((each for each in found if each.name > after), key=lambda each: each.name)
+    return tuple(left[:limit]), left[limit - 1].name if len(left) > limit else None
+
+
+def _counted(request: Request, found: Sequence[T]) -> tuple[tuple[T, ...], str | None]:
+    """One page of a list whose order is the configuration's; the cursor is a number."""
+    limit, start = _limit(request), _number_cursor(request) or 0
+    end = start + limit
+    return tuple(found[start:end]), str(end) if end < len(found) else None
+
+
 async def list_hosts(request: Request) -> Response:
-    """Every host with its slots."""
+    """Every host with its slots, by name."""
     require_reader(request)
-    found = await _read(control_plane(request), fleet_views.host_views)
-    return answer(Page[HostView](items=tuple(found)))
+    items, after = _named(request, await _read(control_plane(request), fleet_views.host_views))
+    return answer(Page[HostView](items=items, next=after))
 
 
 async def get_host(request: Request) -> Response:
@@ -162,26 +188,30 @@ async def get_host(request: Request) -> Response:
 
 
 async def list_runners(request: Request) -> Response:
-    """The runners of live claims."""
+    """The runners of live claims, by name."""
     require_reader(request)
-    found = await _read(control_plane(request), fleet_views.runner_views)
-    return answer(Page[RunnerView](items=tuple(found)))
+    items, after = _named(request, await _read(control_plane(request), fleet_views.runner_views))
+    return answer(Page[RunnerView](items=items, next=after))
 
 
 async def list_pools(request: Request) -> Response:
     """The pools of the configuration."""
     require_reader(request)
     control = control_plane(request)
-    found = await _read(control, lambda connection: fleet_views.pool_views(connection, control.config))
-    return answer(Page[PoolView](items=tuple(found)))
+    items, after = _counted(
+        request, await _read(control, lambda connection: fleet_views.pool_views(connection, control.config))
+    )
+    return answer(Page[PoolView](items=items, next=after))
 
 
 async def list_owners(request: Request) -> Response:
     """Owners with their use and their caps."""
     require_reader(request)
     control = control_plane(request)
-    found = await _read(control, lambda connection: fleet_views.owner_views(connection, control.config))
-    return answer(Page[OwnerView](items=tuple(found)))
+    items, after = _counted(
+        request, await _read(control, lambda connection: fleet_views.owner_views(connection, control.config))
+    )
+    return answer(Page[OwnerView](items=items, next=after))
 
 
 async def list_journal(request: Request) -> Response:
@@ -200,8 +230,10 @@ async def list_deliveries(request: Request) -> Response:
     """Webhook deliveries, newest first."""
     require_reader(request)
     limit, cursor = _limit(request), _number_cursor(request)
+    state, since = request.query_params.get("state"), _aware_since(request)
     found = await _read(
-        control_plane(request), lambda connection: fleet_views.delivery_views(connection, limit, cursor)
+        control_plane(request),
+        lambda connection: fleet_views.delivery_views(connection, limit, cursor, state=state, since=since),
     )
     after = str(found[-1][0]) if len(found) == limit else None
     return answer(Page[DeliveryView](items=tuple(view for _, view in found), next=after))
@@ -227,11 +259,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(path="/api/v1/jobs/{id}", handler=get_job, gives=JobView),
     Endpoint(path="/api/v1/jobs/{id}/why", handler=get_why, gives=Why),
     Endpoint(path="/api/v1/runs/{id}", handler=get_run, gives=RunView),
-    Endpoint(path="/api/v1/runners", handler=list_runners, gives=Page[RunnerView]),
-    Endpoint(path="/api/v1/hosts", handler=list_hosts, gives=Page[HostView]),
+    Endpoint(path="/api/v1/runners", handler=list_runners, gives=Page[RunnerView], query=_PAGING),
+    Endpoint(path="/api/v1/hosts", handler=list_hosts, gives=Page[HostView], query=_PAGING),
     Endpoint(path="/api/v1/hosts/{name}", handler=get_host, gives=HostView),
-    Endpoint(path="/api/v1/pools", handler=list_pools, gives=Page[PoolView]),
-    Endpoint(path="/api/v1/owners", handler=list_owners, gives=Page[OwnerView]),
+    Endpoint(path="/api/v1/pools", handler=list_pools, gives=Page[PoolView], query=_PAGING),
+    Endpoint(path="/api/v1/owners", handler=list_owners, gives=Page[OwnerView], query=_PAGING),
     Endpoint(path="/api/v1/journal", handler=list_journal, gives=Page[JournalLine], query=(*_PAGING, "host")),
-    Endpoint(path="/api/v1/deliveries", handler=list_deliveries, gives=Page[DeliveryView], query=_PAGING),
+    Endpoint(
+        path="/api/v1/deliveries", handler=list_deliveries, gives=Page[DeliveryView], query=(*_PAGING, "state", "since")
+    ),
 )

@@ -30,9 +30,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
 
 
-def look(slot: SlotView, host: HostView) -> str:
-    """The slot's state, where idle means: can take a job."""
-    if slot.state == "idle" and "cordoned" in (slot.intent, host.intent):
+def look(slot: SlotView, host: HostView, note: str | None) -> str:
+    """The slot's state; one that only a cordon keeps from work is told from one with a fault."""
+    if slot.state == "unavailable" and note is None and "cordoned" in (slot.intent, host.intent):
         return "cordoned"
     return slot.state if slot.state in STATES else "unknown"
 
@@ -42,6 +42,7 @@ def cells(host: HostView, jobs: Mapping[int, Job], notes: Mapping[tuple[str, int
     made: list[Cell] = []
     for slot in host.slots:
         job = jobs.get(slot.job) if slot.job is not None else None
+        note = notes.get((host.name, slot.slot))
         started = job.started_at if job is not None and slot.state == "running" else None
         made.append(
             Cell(
@@ -49,11 +50,11 @@ def cells(host: HostView, jobs: Mapping[int, Job], notes: Mapping[tuple[str, int
                 slot=slot.slot,
                 pool=slot.pool,
                 kind=slot.kind,
-                look=look(slot, host),
+                look=look(slot, host, note),
                 job=job,
                 runner=slot.runner,
                 since=started or slot.since,
-                note=notes.get((host.name, slot.slot)),
+                note=note,
             )
         )
     return tuple(made)

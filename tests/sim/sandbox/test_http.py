@@ -8,9 +8,9 @@ import httpx2
 import pytest
 
 from andon.runtime.http_client import HttpClient
-from andon.sim.sandbox.app import make_app
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.virtual_time import VirtualClock
+from tests.support.contract_watch import watched
 
 RUN = {"repository": "acme/app", "jobs": [{"name": "build", "labels": ["self-hosted", "rust"]}]}
 JIT = {"name": "r1", "runner_group_id": 1, "labels": ["self-hosted", "rust"]}
@@ -22,7 +22,7 @@ class Caller:
     def __init__(self, **options):
         self.clock = VirtualClock()
         self.github = SandboxGitHub(self.clock, random.Random(1), **options)
-        transport = httpx2.ASGITransport(app=make_app(self.github))
+        transport = httpx2.ASGITransport(app=watched(self.github))
         self.client = HttpClient("http://sandbox", token="t0ken", transport=transport)
 
     async def ask(self, method, path, body=None, *, query=None, headers=None):

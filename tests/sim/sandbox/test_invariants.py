@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from andon.sim.sandbox.faults import KINDS, FaultKind, FaultSpec
+from andon.sim.sandbox.fault_kinds import KINDS, FaultKind
+from andon.sim.sandbox.faults import FaultSpec
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.records import Stage
 from andon.sim.sandbox.refusals import ApiError
@@ -117,7 +118,7 @@ class Sandbox(RuleBasedStateMachine):
         for job in self.world.runs[run].latest.jobs:
             self.attempt(self.github.runs.release_gate, job)
 
-    @rule(kind=st.sampled_from([kind for kind in FaultKind if KINDS[kind].befalls == "delivery"]))
+    @rule(kind=st.sampled_from([kind for kind in FaultKind if KINDS[kind].befalls != "call"]))
     def set_fault(self, kind):
         self.github.faults.add(FaultSpec(kind=kind, count=2))
 
@@ -137,13 +138,16 @@ class Sandbox(RuleBasedStateMachine):
             if job.assignment is not None:
                 assert job.stage is Stage.QUEUED and job.assignment.runner.assigned is job
             if job.stage is Stage.IN_PROGRESS:
-                assert job.runner.job is job and job.assignment is None
+                assert (job.runner.job is job) != job.settling and job.assignment is None
+            assert job.assignment is None or job.limbo is None
         for runner in self.world.runners.values():
             assert runner.assigned is None or runner.job is None
             assert runner.assigned is None or runner.assigned.assignment.runner is runner
             assert runner.job is None or (runner.job.stage is Stage.IN_PROGRESS and runner.job.runner is runner)
             assert runner.removed_at is None or (runner.session is None and runner.assigned is None)
             assert not runner.ephemeral or len(runner.served) <= 1
+            assert runner.outlived_by is None or runner.removed_at is not None
+            assert runner.stuck_with is None or not runner.is_idle
             for job in (runner.assigned, runner.job):
                 assert job is None or job.wanted <= runner.offers
 
@@ -160,14 +164,14 @@ class Sandbox(RuleBasedStateMachine):
     def nobody_waits_beside_an_idle_runner(self):
         idle = [runner for runner in self.world.runners.values() if runner.is_idle]
         for job in self.world.jobs.values():
-            if job.stage is Stage.QUEUED and job.assignment is None:
+            if job.stage is Stage.QUEUED and job.assignment is None and job.limbo is None:
                 places = (job.run.repository.key, job.run.repository.owner_key)
                 assert not [runner for runner in idle if runner.scope in places and job.wanted <= runner.offers]
 
     @invariant()
     def runs_agree_with_their_jobs(self):
         for run in self.world.runs.values():
-            over = all(job.stage is Stage.COMPLETED for job in run.latest.jobs)
+            over = run.latest.failed_to_start or all(job.stage is Stage.COMPLETED for job in run.latest.jobs)
             assert (run.latest.status == "completed") == over
             assert (run.id in run.repository.open_runs) != over
             for stage in Stage:

@@ -4,7 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
-from andon.sim.sandbox.faults import KINDS, FaultSpec, Match
+from andon.sim.sandbox.fault_kinds import KINDS
+from andon.sim.sandbox.faults import FaultSpec, Match
 from andon.sim.sandbox.pump import Pump
 
 

@@ -1,4 +1,4 @@
-"""Benchmark "dispatch": one dispatch transaction of 50 claims against a bare group commit.
+"""Benchmark "dispatch" on SQLite: one dispatch transaction of 50 claims against a bare group commit.
 
 Ours reads the snapshot, checks the budgets, decides, and writes claims, journal and outbox. The
 baseline inserts the same rows into the same tables with the bare driver: one transaction, one
@@ -8,31 +8,26 @@ durable commit. Both on files of one folder, in turn, round by round.
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from andon.model.config import Pool
-from andon.rules.dispatch import Policy
 from andon.runtime.clock import Clock
 from andon.runtime.ids import Ids
+from andon.sim.bench.dispatch_backlog import BATCH, OWNERS, fill, policy
 from andon.sim.bench.figures import Result, figure
-from andon.store.sqlite import SqliteDatabase, sqlite_engine
+from andon.sim.bench.processor import busy
 from andon.store.dispatch import dispatch_once
 from andon.store.migrate import migrate
-from andon.store.schema import hosts, jobs, runs, slots
+from andon.store.sqlite import SqliteDatabase, sqlite_engine
 from andon.store.transaction import Store
 
-BATCH = 50
-LABELS = ("self-hosted", "linux", "x64")
-OWNERS = 5
 _TABLES = ("claims", "journal", "outbox")
 
 
 async def bench_dispatch(*, rounds: int, backlog: int, clock: Clock, ids: Ids, say: Callable[[str], None]) -> Result:
     """Runs `rounds` pairs of transactions over a backlog of `backlog` waiting jobs."""
+    conditions = busy()
     with tempfile.TemporaryDirectory(prefix="andon-bench-") as folder:
         ours, bare = Path(folder) / "ours.db", Path(folder) / "bare.db"
         engine = sqlite_engine(bare)
@@ -41,18 +36,14 @@ async def bench_dispatch(*, rounds: int, backlog: int, clock: Clock, ids: Ids, s
         database = SqliteDatabase(ours, lambda engine: migrate(engine, str(ours)))
         store = Store(database, clock, ids)
         say(f"filling a backlog of {backlog} jobs and {BATCH} slots ...")
-        await database.write(lambda connection: _fill(connection, backlog, clock.now()))
-        policy = Policy(
-            pools={"linux": Pool(name="linux", labels=LABELS)},
-            max_slots={f"owner{number}": BATCH for number in range(OWNERS)},
-            batch=BATCH,
-        )
+        await database.write(lambda connection: fill(connection, backlog, clock.now()))
+        of_batch = policy()
         connection = _bare_connection(bare)
         ours_s: list[float] = []
         bare_s: list[float] = []
         for number in range(rounds + 2):
             began = clock.monotonic()
-            done = await store.write(lambda tx: dispatch_once(tx, policy, fleet="bench", mode="act"))
+            done = await store.write(lambda tx: dispatch_once(tx, of_batch, fleet="bench", mode="act"))
             took = clock.monotonic() - began
             if len(done.claimed) != BATCH:
                 raise AssertionError(f"round {number} claimed {len(done.claimed)} of {BATCH}")
@@ -74,55 +65,14 @@ async def bench_dispatch(*, rounds: int, backlog: int, clock: Clock, ids: Ids, s
     pairs = list(zip(ours_s, bare_s, strict=True))
     return Result(
         bench="dispatch",
-        conditions=f"SQLite FULL, {rounds} pairs in turn, batch {BATCH}, backlog {backlog}, {OWNERS} owners",
+        conditions=f"SQLite FULL, {rounds} pairs in turn, batch {BATCH}, backlog {backlog}, {OWNERS} owners, "
+        f"{conditions}",
         figures=(
-            figure("claims a second, ours", [BATCH / each for each in ours_s], "1/s"),
-            figure("claims a second, bare", [BATCH / each for each in bare_s], "1/s"),
-            figure("ours / bare", [bare / own for own, bare in pairs], "ratio", bound=0.30),
+            figure("SQLite: claims a second, ours", [BATCH / each for each in ours_s], "1/s"),
+            figure("SQLite: claims a second, bare", [BATCH / each for each in bare_s], "1/s"),
+            figure("SQLite: ours / bare", [bare / own for own, bare in pairs], "ratio", bound=0.30),
         ),
     )
-
-
-def _fill(connection: Connection, backlog: int, now: datetime) -> None:
-    """One host with as many slots as a batch, and jobs of several owners whose runs are known."""
-    host: dict[str, Any] = {
-        "name": "bench",
-        "intent": "open",
-        "observed": "reporting",
-        "seq": 0,
-        "disk": [],
-        "enrolled_at": now,
-    }
-    connection.execute(insert(hosts).values(host))
-    slot = {"host": "bench", "kind": "jit", "pool": "linux", "intent": "open", "state": "idle", "since": now}
-    connection.execute(insert(slots), [{**slot, "slot": number} for number in range(BATCH)])
-    connection.execute(insert(jobs), [_job(number, now) for number in range(backlog)])
-    run = {"attempt": 1, "event": "push", "sha": "0" * 40, "status": "queued", "fork": False, "observed_at": now}
-    connection.execute(
-        insert(runs),
-        [{**run, "id": number, "repository": f"owner{number % OWNERS}/app"} for number in range(backlog)],
-    )
-
-
-def _job(number: int, now: datetime) -> dict[str, object]:
-    return {
-        "id": number,
-        "repository": f"owner{number % OWNERS}/app",
-        "owner": f"owner{number % OWNERS}",
-        "run_id": number,
-        "attempt": 1,
-        "name": f"job {number}",
-        "workflow": "ci",
-        "branch": "main",
-        "sha": "0" * 40,
-        "labels": LABELS,
-        "pool": "linux",
-        "status": "queued",
-        "created_at": now,
-        "queued_at": now,
-        "fork": False,
-        "observed_at": now,
-    }
 
 
 def _new_rows(connection: Connection) -> dict[str, list[tuple[object, ...]]]:

@@ -38,6 +38,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return all(figure.holds is not False for figure in self.figures)
 
 
+def together(results: Sequence[Result]) -> Result:
+    """Results of one benchmark under several conditions as one."""
+    return Result(
+        bench=results[0].bench,
+        conditions="; ".join(result.conditions for result in results),
+        figures=tuple(figure for result in results for figure in result.figures),
+    )
+
+
 def figure(
     name: str, samples: Sequence[float], unit: str, *, bound: float | None = None, at_least: bool = True
 ) -> Figure:

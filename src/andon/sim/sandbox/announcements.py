@@ -12,7 +12,7 @@ from andon.sim.sandbox.delivery_records import Hook
 from andon.sim.sandbox.hooks import Hooks
 from andon.sim.sandbox.job_json import deployment_json, job_json
 from andon.sim.sandbox.records import Job, Repository, Run, Stage
-from andon.sim.sandbox.repository_json import repository_json, user_json
+from andon.sim.sandbox.repository_json import announced_repository_json, user_json
 from andon.sim.sandbox.run_json import run_json
 from andon.sim.sandbox.world import World
 
@@ -65,6 +65,14 @@ class Announcements:
             run.repository, "workflow_run", action, self._with_surroundings(payload, run.repository, run)
         )
 
+    def repository(self, repository: Repository, action: str) -> None:
+        """Tells of a change of a repository itself: publicized or privatized."""
+        shown = announced_repository_json(repository, self._world.base_url)
+        sender = user_json("octocat", 583231, self._world.base_url)
+        self._hooks.announce(
+            repository, "repository", action, {"action": action, "repository": shown, "sender": sender}
+        )
+
     def ping(self, hook: Hook, repository: Repository | None) -> None:
         """Greets a new hook."""
         payload: dict[str, Any] = {
@@ -74,13 +82,13 @@ class Announcements:
             "sender": user_json("octocat", 583231, self._world.base_url),
         }
         if repository is not None:
-            payload["repository"] = repository_json(repository, self._world.base_url)
+            payload["repository"] = announced_repository_json(repository, self._world.base_url)
         self._hooks.deliver(hook, "ping", None, payload, repository=repository)
 
     def _with_surroundings(self, payload: dict[str, Any], repository: Repository, run: Run) -> dict[str, Any]:
         base_url = self._world.base_url
         url = f"{base_url}/orgs/{repository.owner}"
-        payload["repository"] = repository_json(repository, base_url)
+        payload["repository"] = announced_repository_json(repository, base_url)
         payload["organization"] = {
             "login": repository.owner,
             "id": repository.owner_id,

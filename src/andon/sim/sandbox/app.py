@@ -8,33 +8,59 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from andon.sim.sandbox import control
-from andon.sim.sandbox.endpoint import GitHubCaller, error_reply, json_body
+from andon.sim.sandbox.api_calls import GitHubCaller
+from andon.sim.sandbox.app_pages import app_page_routes
+from andon.sim.sandbox.endpoint import error_reply, json_body
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.log_links import LogLinks
 from andon.sim.sandbox.refusals import ApiError
+from andon.sim.sandbox.rest_apps import app_endpoints
+from andon.sim.sandbox.rest_checks import check_endpoints
+from andon.sim.sandbox.rest_graphql import graphql_endpoints
 from andon.sim.sandbox.rest_hooks import hook_endpoints
+from andon.sim.sandbox.rest_issues import issue_endpoints
+from andon.sim.sandbox.rest_places import place_endpoints
+from andon.sim.sandbox.rest_pulls import pull_endpoints
+from andon.sim.sandbox.rest_runner_groups import group_endpoints
+from andon.sim.sandbox.rest_runner_labels import label_endpoints
 from andon.sim.sandbox.rest_runners import runner_endpoints
 from andon.sim.sandbox.rest_runs import run_endpoints
 from andon.sim.sandbox.runner_routes import RunnerRoutes
+from andon.sim.sandbox.tap import Tap, Tapped
 
 
-def make_app(sandbox: SandboxGitHub) -> Starlette:
-    """An ASGI application over `sandbox`."""
+def make_app(sandbox: SandboxGitHub, tap: Tap | None = None) -> Starlette:
+    """An ASGI application over `sandbox`; `tap` is told of every call of GitHub's API."""
     links = LogLinks(sandbox.world)
     caller = GitHubCaller(sandbox)
-    endpoints = [*runner_endpoints(sandbox), *run_endpoints(sandbox, links), *hook_endpoints(sandbox)]
+    endpoints = [
+        *runner_endpoints(sandbox),
+        *label_endpoints(sandbox),
+        *group_endpoints(sandbox),
+        *run_endpoints(sandbox, links),
+        *hook_endpoints(sandbox),
+        *app_endpoints(sandbox),
+        *place_endpoints(sandbox),
+        *issue_endpoints(sandbox),
+        *pull_endpoints(sandbox),
+        *check_endpoints(sandbox),
+        *graphql_endpoints(sandbox),
+    ]
     routes = [
         *RunnerRoutes(sandbox).routes(),
         *_control_routes(sandbox),
         links.route(),
+        *app_page_routes(sandbox),
         *[caller.route(endpoint) for endpoint in endpoints],
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
+    listening = [] if tap is None else [Middleware(Tapped, tap=tap)]
+    return Starlette(routes=routes, middleware=listening, exception_handlers={HTTPException: _nothing_here})
 
 
 def _control_routes(sandbox: SandboxGitHub) -> list[Route]:

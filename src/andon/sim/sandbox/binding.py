@@ -9,6 +9,8 @@ from collections import OrderedDict
 from datetime import timedelta
 from itertools import islice
 
+from andon.sim.sandbox.fault_kinds import FaultKind, Moment
+from andon.sim.sandbox.faults import Faults
 from andon.sim.sandbox.records import Assignment, Change, Job, Runner, Stage
 from andon.sim.sandbox.world import World
 
@@ -50,8 +52,9 @@ class PickSet:
 class Binder:
     """Keeps the queue and the idle runners, and brings them together at once when they fit."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, faults: Faults) -> None:
         self._world = world
+        self._faults = faults
         self._queued: dict[str, dict[tuple[str, frozenset[str]], OrderedDict[int, Job]]] = {}
         """By owner, then by repository and wanted labels; the oldest first."""
         self._idle: dict[str, dict[frozenset[str], PickSet]] = {}
@@ -59,6 +62,8 @@ class Binder:
 
     def job_queued(self, job: Job, *, again: bool = False) -> None:
         """Offers a queued job to an idle runner that fits, or keeps it for one; `again` puts it first."""
+        if job.limbo is not None:
+            return
         runner = self._pick_runner(job)
         if runner is not None:
             self._assign(job, runner)
@@ -79,20 +84,24 @@ class Binder:
 
     def runner_changed(self, runner: Runner) -> None:
         """Looks at a runner anew: an idle one gets the next job that fits, or is kept for one."""
-        groups = self._idle.setdefault(runner.scope, {})
-        kept = groups.get(runner.offers)
         if not runner.is_idle:
-            if kept is not None:
-                kept.remove(runner)
-                if not kept:
-                    del groups[runner.offers]
+            self.forget(runner)
             return
         job = self._pick_job(runner)
         if job is None:
-            groups.setdefault(runner.offers, PickSet()).add(runner)
+            self._idle.setdefault(runner.scope, {}).setdefault(runner.offers, PickSet()).add(runner)
             return
         self._leave_queue(job)
         self._assign(job, runner)
+
+    def forget(self, runner: Runner) -> None:
+        """Takes a runner out of the idle ones; needed before its labels change."""
+        groups = self._idle.get(runner.scope, {})
+        kept = groups.get(runner.offers)
+        if kept is not None:
+            kept.remove(runner)
+            if not kept:
+                del groups[runner.offers]
 
     def taken(self, job: Job, runner: Runner) -> None:
         """The runner accepted the job it was offered."""
@@ -117,7 +126,7 @@ class Binder:
         ]
         if not fitting:
             return None
-        if not self._world.shuffle:
+        if not self._shuffled(job):
             return min((kept.oldest() for kept in fitting), key=lambda runner: runner.id)
         place = self._world.chance.randrange(sum(len(kept) for kept in fitting))
         for kept in fitting:
@@ -128,15 +137,20 @@ class Binder:
 
     def _pick_job(self, runner: Runner) -> Job | None:
         owner, _, name = runner.scope.partition("/")
-        window = _SHUFFLE_WINDOW if self._world.shuffle else 1
         fitting: list[Job] = []
         for (repository, wanted), group in self._queued.get(owner, {}).items():
             if wanted <= runner.offers and (not name or repository == runner.scope):
-                fitting.extend(islice(group.values(), window))
+                fitting.extend(islice(group.values(), _SHUFFLE_WINDOW))
         if not fitting:
             return None
         fitting.sort(key=lambda job: job.turn)
-        return fitting[self._world.chance.randrange(min(window, len(fitting)))] if window > 1 else fitting[0]
+        if not self._shuffled(fitting[0], runner):
+            return fitting[0]
+        return fitting[self._world.chance.randrange(min(_SHUFFLE_WINDOW, len(fitting)))]
+
+    def _shuffled(self, job: Job, runner: Runner | None = None) -> bool:
+        struck = FaultKind.JOB_SHUFFLED in self._faults.for_job(Moment.JOB_BOUND, job, runner)
+        return struck or self._world.shuffle
 
     def _leave_queue(self, job: Job) -> None:
         repository = job.run.repository
@@ -147,7 +161,16 @@ class Binder:
 
     def _assign(self, job: Job, runner: Runner) -> None:
         now = self._world.now()
+        befalls = self._faults.for_job(Moment.JOB_OFFERED, job, runner)
+        if hangs := befalls.get(FaultKind.WORKER_HANGS):
+            self._bind_for_ever(job, runner, self._faults.seconds(hangs))
+            return
         assignment = Assignment(runner=runner, since=now)
+        if lost := befalls.get(FaultKind.ASSIGNMENT_LOST):
+            assignment.lost_status = lost.status or 404
+        if starved := befalls.get(FaultKind.LOCK_LOST):
+            job.renewable = False
+            job.to_play = {"kind": starved.kind.value, "seconds": self._faults.seconds(starved)}
         job.assignment = assignment
         runner.assigned = job
         job.history.append(Change(at=now, what="assigned", runner=runner.name))
@@ -156,6 +179,17 @@ class Binder:
             runner.session.nudge()
         due = now + timedelta(seconds=self._world.timings.pickup_s)
         self._world.timers.at(due, lambda: self._expire(job, assignment))
+        self._world.changed()
+
+    def _bind_for_ever(self, job: Job, runner: Runner, seconds: float | None) -> None:
+        """The runner's worker will hang: the job stays queued, this runner's and nobody else's."""
+        job.limbo = f"bound to {runner.name}, whose worker hangs"
+        job.to_play = {"kind": FaultKind.WORKER_HANGS.value, "seconds": seconds}
+        runner.stuck_with = job
+        job.history.append(Change(at=self._world.now(), what="assigned", runner=runner.name, reason=job.limbo))
+        self.runner_changed(runner)
+        if runner.session is not None:
+            runner.session.nudge()
         self._world.changed()
 
     def _expire(self, job: Job, assignment: Assignment) -> None:
@@ -172,5 +206,6 @@ class Binder:
         runner = job.assignment.runner
         job.assignment = None
         runner.assigned = None
+        job.renewable, job.to_play = True, None
         job.history.append(Change(at=self._world.now(), what="unassigned", runner=runner.name, reason=reason))
         return runner

@@ -11,25 +11,34 @@ from andon.sim.sandbox.signing import headers_of, request_body
 
 def hook_json(hook: Hook, base_url: str) -> dict[str, Any]:
     """A webhook, its secret hidden."""
-    url = f"{base_url}/{'repos' if hook.on_repository else 'orgs'}/{hook.scope}/hooks/{hook.id}"
-    config = {"url": hook.url, "content_type": hook.content_type, "insecure_ssl": "0"}
-    if hook.secret:
-        config["secret"] = "********"
-    return {
-        "type": "Repository" if hook.on_repository else "Organization",
+    url = f"{base_url}/app/hook" if hook.target_type == "integration" else f"{base_url}/{_place(hook)}/hooks/{hook.id}"
+    shown: dict[str, Any] = {
+        "type": {"repository": "Repository", "organization": "Organization"}.get(hook.target_type, "App"),
         "id": hook.id,
         "name": "web",
         "active": hook.active,
         "events": list(hook.events),
-        "config": config,
+        "config": config_json(hook),
         "updated_at": stamp(hook.updated_at),
         "created_at": stamp(hook.created_at),
         "url": url,
-        "test_url": f"{url}/test",
         "ping_url": f"{url}/pings",
         "deliveries_url": f"{url}/deliveries",
-        "last_response": {"code": hook.last_code, "status": hook.last_status, "message": None},
     }
+    if hook.target_type == "repository":
+        shown["test_url"] = f"{url}/test"
+        shown["last_response"] = {"code": hook.last_code, "status": hook.last_status, "message": None}
+    return shown
+
+
+def config_json(hook: Hook) -> dict[str, str]:
+    """Where and how a webhook is delivered; says that there is a secret, not which."""
+    config = {"url": hook.url, "content_type": hook.content_type, "insecure_ssl": "0"}
+    return {**config, "secret": "********"} if hook.secret else config
+
+
+def _place(hook: Hook) -> str:
+    return f"repos/{hook.scope}" if hook.target_type == "repository" else f"orgs/{hook.scope}"
 
 
 def send_json(send: Send) -> dict[str, Any]:
@@ -45,7 +54,7 @@ def send_json(send: Send) -> dict[str, Any]:
         "status_code": send.status_code,
         "event": delivery.event,
         "action": delivery.action,
-        "installation_id": None,
+        "installation_id": delivery.installation,
         "repository_id": delivery.repository.id if delivery.repository else None,
         "throttled_at": None,
     }
@@ -74,6 +83,7 @@ def delivery_truth(delivery: Delivery) -> dict[str, Any]:
         "action": delivery.action,
         "repository": delivery.repository.full_name if delivery.repository else None,
         "job": delivery.job,
+        "installation": delivery.installation,
         "made_at": fine_stamp(delivery.made_at),
         "faults": list(delivery.faults),
         "attempts": [

@@ -21,7 +21,7 @@ class SendState(StrEnum):
 class Hook(msgspec.Struct, kw_only=True, eq=False):
     id: int
     scope: str
-    """Key of the repository, or of the owner for all its repositories."""
+    """Key of the repository, of the owner for all its repositories, or `app:ID` for an App's."""
     target_id: int
     url: str
     content_type: str
@@ -37,8 +37,11 @@ class Hook(msgspec.Struct, kw_only=True, eq=False):
     """Reordered sends that wait for later ones."""
 
     @property
-    def on_repository(self) -> bool:
-        return "/" in self.scope
+    def target_type(self) -> str:
+        """Whose it is, in the words of the delivery's header."""
+        if self.scope.startswith("app:"):
+            return "integration"
+        return "repository" if "/" in self.scope else "organization"
 
     def wants(self, event: str) -> bool:
         return self.active and ("*" in self.events or event in self.events)
@@ -54,6 +57,7 @@ class Delivery(msgspec.Struct, kw_only=True, eq=False):
     action: str | None
     repository: Repository | None
     job: int | None
+    installation: int | None
     payload: dict[str, Any]
     """Kept in parts that many deliveries share; encoded again for each send."""
     made_at: datetime
@@ -73,6 +77,8 @@ class Send(msgspec.Struct, kw_only=True, eq=False):
     redelivery: bool = False
     later_ones: int = 0
     """How many later sends of this hook must be over first (reordered)."""
+    until_job_completed: int | None = None
+    """The job whose `completed` must be sent first (a fault)."""
     delivered_at: datetime | None = None
     duration: float | None = None
     status_code: int | None = None

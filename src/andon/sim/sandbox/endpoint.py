@@ -1,27 +1,37 @@
-"""One endpoint of GitHub's API: what is asked, what is answered, and the rules that all share.
+"""One endpoint of GitHub's API as data: what is asked, what is answered, what it takes.
 
-Authentication, version header, counting, API faults, rate headers, ETags and GitHub's error body
-live here, so that an endpoint is a function from `Asked` to `Reply`.
+The rules that all endpoints share are in `api_calls`, so that an endpoint is a function from `Asked`
+to `Reply`.
 """
 
-import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from andon.sim.sandbox.faults import Active, FaultKind
+from andon.sim.sandbox.callers import Caller
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.records import Repository
 from andon.sim.sandbox.refusals import ApiError
 
-_VERSIONS = frozenset({"2022-11-28", "2026-03-10"})
 _DOCUMENTATION = "https://docs.github.com/rest"
-_HOURLY_LIMIT = 5000
+T = TypeVar("T")
+
+
+class Who(StrEnum):
+    """Whose call an endpoint takes."""
+
+    TOKEN = "token"
+    """Any token with the rights; not an App's JSON web token."""
+    APP = "app"
+    """An App itself, by its JSON web token."""
+    KNOWN = "known"
+    """Anybody who is known."""
+    OPEN = "open"
+    """Everybody, without a token too."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,15 +42,27 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     body: Any
     base_url: str
     url: str
+    caller: Caller | None = None
+    """None where no token is needed."""
+    token: str = ""
 
     @property
     def repository_name(self) -> str | None:
         return f"{self.path['owner']}/{self.path['repo']}" if "repo" in self.path else None
 
     @property
+    def owner(self) -> str | None:
+        return self.path.get("owner") or self.path.get("org")
+
+    @property
     def scope(self) -> str:
         """Where runners and hooks live: `owner/name` for `/repos/...`, the login for `/orgs/...`."""
         return self.repository_name or self.path["org"]
+
+    @property
+    def login(self) -> str:
+        """The login of the caller, as the author of what it makes."""
+        return self.caller.login if self.caller else "octocat"
 
     def number(self, name: str, default: int, most: int) -> int:
         """A number of the query, from 1 to `most`; nonsense counts as the default, as at GitHub."""
@@ -49,6 +71,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         except ValueError:
             return default
 
+    def read(self, kind: type[T]) -> T:
+        """The body as a `kind`; raises ApiError 422."""
+        try:
+            return msgspec.convert(self.body, kind)
+        except msgspec.ValidationError as error:
+            raise ApiError(422, f"Invalid request.\n\n{error}") from None
+
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """An answer; `body` None means empty."""
@@ -56,6 +85,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     body: Any = None
     headers: dict[str, str] = {}
+    cut: bool = False
+    """Whether its JSON breaks off in the middle (a fault)."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +94,23 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     template: str
     """The path in GitHub's own notation, `{owner}` and all; calls are counted under it."""
     answer: Callable[[Asked], Reply]
+    permission: str = ""
+    """What an App or a fine-grained token needs: `actions:write`."""
+    scope: str = ""
+    """What a classic token needs: `repo`."""
+    who: Who = Who.TOKEN
+    resource: str = "core"
+    """The budget it uses; `jit` for minting, whose budget is configured; empty: none."""
+    creates_content: bool = False
+    """Whether the limits on content-creating calls count it."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.template}"
 
 
-def page_of(asked: Asked, items: list[Any], key: str, show: Callable[[Any], Any]) -> Reply:
-    """One page of `items` as `{"total_count", key: [...]}`, with GitHub's Link header."""
+def page_of(asked: Asked, items: Sequence[T], key: str | None, show: Callable[[T], Any]) -> Reply:
+    """One page of `items` with GitHub's Link header: `{"total_count", key: [...]}`, a bare list without `key`."""
     per_page = asked.number("per_page", 30, 100)
     page = asked.number("page", 1, 1_000_000)
     last = max(1, -(-len(items) // per_page))
@@ -77,108 +121,13 @@ def page_of(asked: Asked, items: list[Any], key: str, show: Callable[[Any], Any]
                 f'<{asked.url}?{urlencode({**asked.query, "per_page": str(per_page), "page": str(to)})}>; rel="{name}"'
             )
     shown = [show(item) for item in items[(page - 1) * per_page : page * per_page]]
-    return Reply(body={"total_count": len(items), key: shown}, headers={"Link": ", ".join(links)} if links else {})
+    headers = {"Link": ", ".join(links)} if links else {}
+    return Reply(body=shown if key is None else {"total_count": len(items), key: shown}, headers=headers)
 
 
 def repository_of(sandbox: SandboxGitHub, asked: Asked) -> Repository:
     """The repository of the path; raises ApiError 404."""
     return sandbox.world.repository(asked.repository_name or "")
-
-
-class GitHubCaller:
-    """Turns endpoints into routes."""
-
-    def __init__(self, sandbox: SandboxGitHub) -> None:
-        self._sandbox = sandbox
-        self._used: dict[tuple[str, int], int] = {}
-
-    def route(self, endpoint: Endpoint) -> Route:
-        """A route that answers as GitHub does."""
-
-        async def serve(request: Request) -> Response:
-            try:
-                reply = await self._carry_out(endpoint, request)
-            except ApiError as refusal:
-                reply = error_reply(refusal)
-            self._sandbox.world.calls[f"{endpoint.method} {endpoint.template} {reply.status}"] += 1
-            return self._finished(request, reply)
-
-        path = endpoint.template
-        for name in ("runner_id", "run_id", "job_id", "hook_id", "delivery_id", "attempt_number"):
-            path = path.replace(f"{{{name}}}", f"{{{name}:int}}")
-        return Route(path, serve, methods=[endpoint.method])
-
-    async def _carry_out(self, endpoint: Endpoint, request: Request) -> Reply:
-        sandbox = self._sandbox
-        self._check_caller(request)
-        asked = Asked(
-            path=dict(request.path_params),
-            query=dict(request.query_params),
-            body=await json_body(request),
-            base_url=str(request.base_url).rstrip("/"),
-            url=str(request.url).partition("?")[0],
-        )
-        befalls = {
-            fault.kind: fault
-            for fault in sandbox.faults.for_call(
-                method=endpoint.method,
-                template=endpoint.template,
-                path=request.url.path,
-                repository=asked.repository_name,
-            )
-        }
-        if slow := befalls.get(FaultKind.API_SLOW):
-            await sandbox.clock.sleep(slow.seconds or 0.0)
-        if error := befalls.get(FaultKind.API_ERROR):
-            return _fault_reply(error, 502)
-        sandbox.tick()
-        reply = endpoint.answer(asked)
-        if lost := befalls.get(FaultKind.API_REPLY_LOST):
-            await sandbox.clock.sleep(lost.seconds or 0.0)
-            return _fault_reply(lost, 504, retry_after=False)
-        return reply
-
-    def _check_caller(self, request: Request) -> None:
-        token = bearer(request)
-        accepted = self._sandbox.accepted_token
-        if not token:
-            raise ApiError(401, "Requires authentication")
-        if accepted is not None and token != accepted:
-            raise ApiError(401, "Bad credentials")
-        version = request.headers.get("x-github-api-version", "2022-11-28")
-        if version not in _VERSIONS:
-            raise ApiError(
-                400, f"Version {version!r} is not a valid API version. Send one of {', '.join(sorted(_VERSIONS))}."
-            )
-
-    def _finished(self, request: Request, reply: Reply) -> Response:
-        sandbox = self._sandbox
-        hour = int(sandbox.world.now().timestamp()) // 3600
-        caller = (bearer(request), hour)
-        body = b"" if reply.body is None else msgspec.json.encode(reply.body)
-        headers = dict(reply.headers)
-        status = reply.status
-        if status == 200 and request.method == "GET":
-            headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()}"'
-            if request.headers.get("if-none-match", "").removeprefix("W/") == headers["ETag"]:
-                status, body = 304, b""
-        if status != 304:
-            # An authorised 304 does not count (github-contract.md section 5).
-            if caller not in self._used:
-                self._used = {key: count for key, count in self._used.items() if key[1] == hour}
-            self._used[caller] = self._used.get(caller, 0) + 1
-        used = self._used.get(caller, 0)
-        headers |= {
-            "X-GitHub-Request-Id": f"{sandbox.world.chance.getrandbits(64):016X}",
-            "X-GitHub-Media-Type": "github.v3; format=json",
-            "X-RateLimit-Limit": str(_HOURLY_LIMIT),
-            "X-RateLimit-Remaining": str(max(0, _HOURLY_LIMIT - used)),
-            "X-RateLimit-Used": str(used),
-            "X-RateLimit-Reset": str((hour + 1) * 3600),
-            "X-RateLimit-Resource": "core",
-        }
-        media = "application/json; charset=utf-8" if body else None
-        return Response(body, status_code=status, headers=headers, media_type=media)
 
 
 def bearer(request: Request) -> str:
@@ -200,12 +149,11 @@ async def json_body(request: Request) -> Any:
 
 def error_reply(refusal: ApiError) -> Reply:
     """GitHub's error body."""
-    body = {"message": refusal.message, "documentation_url": _DOCUMENTATION, "status": str(refusal.status)}
-    return Reply(status=refusal.status, body=body)
-
-
-def _fault_reply(fault: Active, status: int, *, retry_after: bool = True) -> Reply:
-    reply = error_reply(ApiError(fault.status or status, "The sandbox was told to fail this call."))
-    if retry_after and fault.seconds is not None:
-        return Reply(status=reply.status, body=reply.body, headers={"Retry-After": str(int(fault.seconds))})
-    return reply
+    body: dict[str, Any] = {
+        "message": refusal.message,
+        "documentation_url": _DOCUMENTATION,
+        "status": str(refusal.status),
+    }
+    if refusal.errors is not None:
+        body["errors"] = refusal.errors
+    return Reply(status=refusal.status, body=body, headers=dict(refusal.headers))

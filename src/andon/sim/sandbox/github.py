@@ -10,12 +10,18 @@ from typing import Any
 from andon.runtime.clock import Clock
 from andon.runtime.loop import Nudge
 from andon.sim.sandbox.announcements import Announcements
+from andon.sim.sandbox.apps import Apps
 from andon.sim.sandbox.binding import Binder
+from andon.sim.sandbox.callers import Callers
 from andon.sim.sandbox.chance import Chance
+from andon.sim.sandbox.check_runs import CheckRuns
 from andon.sim.sandbox.execution import Execution
 from andon.sim.sandbox.faults import Faults
 from andon.sim.sandbox.hooks import Hooks
+from andon.sim.sandbox.issues import Issues
 from andon.sim.sandbox.job_life import JobLife
+from andon.sim.sandbox.pulls import Pulls
+from andon.sim.sandbox.rate_limits import RateLimits
 from andon.sim.sandbox.run_spec import RunSpec
 from andon.sim.sandbox.runners import Runners
 from andon.sim.sandbox.runs import Runs
@@ -27,7 +33,8 @@ from andon.sim.sandbox.world import World
 class SandboxGitHub:
     """One GitHub.
 
-    `accepted_token`: the only API token that is let in; None lets any in that is not empty.
+    `accepted_token`: the only API token that is let in besides those made known; None lets any in that is not
+    empty, until tokens or Apps are registered through control.
     `shuffle`: whether chance decides which of the fitting runners gets a job.
     `base_url`: the address in everything it hands out; set it before the first run.
     """
@@ -43,15 +50,20 @@ class SandboxGitHub:
         base_url: str = "http://sandbox.invalid",
     ) -> None:
         self.world = World(clock, chance, timings=timings or Timings(), shuffle=shuffle, base_url=base_url)
-        self.accepted_token = accepted_token
         self.faults = Faults(self.world)
         self.hooks = Hooks(self.world, self.faults)
         self.announcements = Announcements(self.world, self.hooks)
-        self.binder = Binder(self.world)
-        life = JobLife(self.world, self.binder, self.announcements)
-        self.runners = Runners(self.world, self.binder)
-        self.execution = Execution(self.world, self.binder, self.runners, life)
-        self.runs = Runs(self.world, self.binder, life, self.execution, self.announcements)
+        self.binder = Binder(self.world, self.faults)
+        life = JobLife(self.world, self.binder, self.announcements, self.faults)
+        self.runners = Runners(self.world, self.binder, self.faults)
+        self.execution = Execution(self.world, self.binder, self.runners, life, self.faults)
+        self.apps = Apps(self.world)
+        self.callers = Callers(self.world, self.apps, accepted_token)
+        self.limits = RateLimits(self.world)
+        self.issues = Issues(self.world)
+        self.pulls = Pulls(self.world)
+        self.check_runs = CheckRuns(self.world)
+        self.runs = Runs(self.world, self.binder, life, self.execution, self.announcements, self.faults)
 
     @property
     def clock(self) -> Clock:
@@ -87,7 +99,11 @@ class SandboxGitHub:
     def truth(self) -> dict[str, Any]:
         """What really happened so far."""
         self.tick()
-        return truth(self.world, self.hooks)
+        return {
+            **truth(self.world, self.hooks),
+            "faults_struck": list(self.faults.struck),
+            "rate_limits": self.limits.truth(),
+        }
 
     def close(self) -> None:
         """Lets go of everybody who waits for a message; nothing is served afterwards."""

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from andon.sim.sandbox.delivery_records import Delivery, Hook, Outgoing, Send, SendState
-from andon.sim.sandbox.faults import FaultKind, Faults
+from andon.sim.sandbox.fault_kinds import FaultKind
+from andon.sim.sandbox.faults import Faults
 from andon.sim.sandbox.records import Repository
 from andon.sim.sandbox.refusals import ApiError, not_found
 from andon.sim.sandbox.signing import headers_of, request_body
@@ -72,6 +73,24 @@ class Hooks:
             raise not_found()
         return found
 
+    def change(
+        self,
+        hook: Hook,
+        *,
+        url: str | None = None,
+        content_type: str | None = None,
+        secret: str | None = None,
+        events: tuple[str, ...] | None = None,
+        active: bool | None = None,
+    ) -> None:
+        """Changes what is given of a webhook."""
+        hook.url = hook.url if url is None else url
+        hook.content_type = hook.content_type if content_type is None else content_type
+        hook.secret = hook.secret if secret is None else secret
+        hook.events = hook.events if events is None else events
+        hook.active = hook.active if active is None else active
+        hook.updated_at = self._world.now()
+
     def delete(self, scope: str, hook_id: int) -> None:
         """Removes a webhook; what was to be sent to it is dropped."""
         hook = self.get(scope, hook_id)
@@ -92,6 +111,14 @@ class Hooks:
             for hook in self._hooks.get(scope, {}).values():
                 if hook.wants(event):
                     self.deliver(hook, event, action, payload, repository=repository, job=job)
+        for app in self._world.apps.values():
+            if app.hook is None or not app.hook.wants(event):
+                continue
+            installation = app.installations.get(repository.owner_key)
+            if installation is None or installation.suspended_at or not installation.covers(repository):
+                continue
+            told = {**payload, "installation": {"id": installation.id, "node_id": f"IN_sandbox{installation.id}"}}
+            self.deliver(app.hook, event, action, told, repository=repository, job=job, installation=installation.id)
 
     def deliver(
         self,
@@ -102,6 +129,7 @@ class Hooks:
         *,
         repository: Repository | None,
         job: tuple[int, str] | None = None,
+        installation: int | None = None,
     ) -> None:
         """Makes one delivery, with whatever befalls it."""
         name = repository.full_name if repository else None
@@ -115,6 +143,7 @@ class Hooks:
             action=action,
             repository=repository,
             job=job[0] if job else None,
+            installation=installation,
             payload=payload,
             made_at=self._world.now(),
             faults=kinds,
@@ -138,6 +167,14 @@ class Hooks:
             send.later_ones = 1 + self._world.chance.randrange(_MOST_LATER_ONES)
             hook.held.append(send)
             self._world.timers.at(self._world.after(seconds[FaultKind.DELIVERY_REORDERED]), lambda: self._release(send))
+            self._world.changed()
+        elif FaultKind.DELIVERY_AFTER_COMPLETED in seconds and delivery.job is not None and action != "completed":
+            send.state = SendState.HELD
+            send.until_job_completed = delivery.job
+            hook.held.append(send)
+            self._world.timers.at(
+                self._world.after(seconds[FaultKind.DELIVERY_AFTER_COMPLETED]), lambda: self._release(send)
+            )
             self._world.changed()
         else:
             self._send_later(send, seconds.get(FaultKind.DELIVERY_DELAYED, 0.0))
@@ -186,6 +223,10 @@ class Hooks:
         for held in list(hook.held):
             if held.state is not SendState.HELD:
                 hook.held.remove(held)
+            elif held.until_job_completed is not None:
+                if send.delivery.job == held.until_job_completed and send.delivery.action == "completed":
+                    hook.held.remove(held)
+                    self._release(held)
             elif held.id < send.id:
                 held.later_ones -= 1
                 if held.later_ones <= 0:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from andon.sim.sandbox.records import Job
-from andon.sim.sandbox.repository_json import fine_stamp, stamp
+from andon.sim.sandbox.repository_json import fine_stamp, stamp, user_json
 
 
 def job_json(job: Job, base_url: str) -> dict[str, Any]:
@@ -12,7 +12,9 @@ def job_json(job: Job, base_url: str) -> dict[str, Any]:
     repository = run.repository
     url = f"{base_url}/repos/{repository.full_name}"
     html_url = f"{base_url}/{repository.full_name}"
-    runner = job.runner
+    # A fault may show a job that runs as one that waits (limits.md section 5, mode 6).
+    hidden = job.shown_as is not None
+    runner = None if hidden else job.runner
     return {
         "id": job.id,
         "run_id": run.id,
@@ -24,13 +26,13 @@ def job_json(job: Job, base_url: str) -> dict[str, Any]:
         "head_sha": run.sha,
         "url": f"{url}/actions/jobs/{job.id}",
         "html_url": f"{html_url}/actions/runs/{run.id}/job/{job.id}",
-        "status": job.stage.value,
+        "status": (job.shown_as or job.stage).value,
         "conclusion": job.conclusion,
         "created_at": stamp(job.created_at),
-        "started_at": stamp(job.started_at),
+        "started_at": stamp(job.created_at if hidden else job.started_at),
         "completed_at": stamp(job.completed_at),
         "name": job.name,
-        "steps": list(job.steps),
+        "steps": [] if hidden else list(job.steps),
         "check_run_url": f"{url}/check-runs/{job.id}",
         "labels": list(job.spec.labels),
         "runner_id": runner.id if runner else None,
@@ -53,6 +55,7 @@ def job_truth(job: Job) -> dict[str, Any]:
         "conclusion": job.conclusion,
         "runner": job.runner.name if job.runner else None,
         "assigned_to": job.assignment.runner.name if job.assignment else None,
+        "limbo": job.limbo,
         "created_at": fine_stamp(job.created_at),
         "started_at": fine_stamp(job.started_at) if job.runner else None,
         "completed_at": fine_stamp(job.completed_at),
@@ -90,5 +93,5 @@ def deployment_json(job: Job, base_url: str) -> dict[str, Any] | None:
         "sha": job.run.sha,
         "ref": job.run.branch,
         "payload": {},
-        "creator": None,
+        "creator": user_json(job.attempt.actor, 583231, base_url),
     }

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from andon.sim.sandbox.announcements import Announcements
 from andon.sim.sandbox.binding import Binder
+from andon.sim.sandbox.fault_kinds import FaultKind, Moment
+from andon.sim.sandbox.faults import Faults
 from andon.sim.sandbox.records import Attempt, Change, Job, Run, Runner, Stage
 from andon.sim.sandbox.world import World
 
@@ -16,8 +18,9 @@ _FAILED = frozenset({"failure", "timed_out", "action_required"})
 class JobLife:
     """Moves jobs from stage to stage."""
 
-    def __init__(self, world: World, binder: Binder, announcements: Announcements) -> None:
+    def __init__(self, world: World, binder: Binder, announcements: Announcements, faults: Faults) -> None:
         self._world = world
+        self._faults = faults
         self._binder = binder
         self._announcements = announcements
 
@@ -42,6 +45,11 @@ class JobLife:
         self._queue(job)
 
     def _queue(self, job: Job) -> None:
+        befalls = self._faults.for_job(Moment.JOB_QUEUED, job)
+        if FaultKind.JOB_QUEUED_FOREVER in befalls:
+            job.limbo, job.for_ever = "GitHub never binds nor ends it", True
+        elif FaultKind.JOB_NEVER_BOUND in befalls:
+            job.limbo = "GitHub never binds it"
         self._move(job, Stage.QUEUED)
         self._announcements.job(job, "queued")
         self._update_run(job.run, job.attempt)
@@ -50,7 +58,7 @@ class JobLife:
         self._binder.job_queued(job)
 
     def _give_up(self, job: Job) -> None:
-        if job.stage is Stage.QUEUED:
+        if job.stage is Stage.QUEUED and not job.for_ever:
             self._binder.job_gone(job)
             self.complete(job, "cancelled", reason="waited too long for a runner")
 
@@ -62,7 +70,12 @@ class JobLife:
         runner.served.append(job.id)
         self._move(job, Stage.IN_PROGRESS, runner=runner.name)
         job.attempt.begun = True
-        self._announcements.job(job, "in_progress")
+        hidden = self._faults.for_job(Moment.JOB_ACQUIRED, job, runner).get(FaultKind.JOB_SHOWN_QUEUED)
+        if hidden is not None:
+            job.shown_as = Stage.QUEUED
+            job.shown_for_s = self._faults.seconds(hidden)
+        else:
+            self._announcements.job(job, "in_progress")
         self._update_run(job.run, job.attempt)
 
     def complete(self, job: Job, conclusion: str, *, reason: str | None = None) -> None:
@@ -92,6 +105,8 @@ class JobLife:
         job.conclusion = conclusion
         job.completed_at = self._world.now()
         job.locked_until = None
+        job.shown_as = None
+        job.settling = False
         counts = job.attempt.conclusions
         counts[conclusion] = counts.get(conclusion, 0) + 1
         self._move(job, Stage.COMPLETED, runner=job.runner.name if job.runner else None, reason=reason)
@@ -125,6 +140,8 @@ class JobLife:
 
 
 def _status_of(attempt: Attempt) -> str:
+    if attempt.failed_to_start:
+        return "completed"
     counts = attempt.counts
     if counts.get(Stage.COMPLETED, 0) == len(attempt.jobs):
         return "completed"
@@ -134,6 +151,8 @@ def _status_of(attempt: Attempt) -> str:
 
 
 def _conclusion_of(attempt: Attempt) -> str:
+    if attempt.failed_to_start:
+        return "startup_failure"
     conclusions = {name for name, count in attempt.conclusions.items() if count > 0}
     if attempt.cancel_requested or ("cancelled" in conclusions and not conclusions & _FAILED):
         return "cancelled"

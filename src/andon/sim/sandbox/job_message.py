@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from andon.sim.sandbox.records import Job, Run
-from andon.sim.sandbox.repository_json import repository_json, user_json
+from andon.sim.sandbox.repository_json import announced_repository_json, user_json
 
 
 def job_message(job: Job, base_url: str) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def job_message(job: Job, base_url: str) -> dict[str, Any]:
         "event_payload": event_payload(run, base_url),
         "server_url": base_url,
         "api_url": base_url,
+        **({"fault": dict(job.to_play)} if job.to_play else {}),
     }
 
 
@@ -43,7 +44,7 @@ def ref_of(run: Run) -> str:
 
 def event_payload(run: Run, base_url: str) -> dict[str, Any]:
     """What stands in GITHUB_EVENT_PATH: the surroundings, and whatever the run was made with."""
-    shown = repository_json(run.repository, base_url)
+    shown = announced_repository_json(run.repository, base_url)
     payload: dict[str, Any] = {"repository": shown, "sender": user_json(run.actor, 583231, base_url)}
     if run.pull_request:
         payload |= {

@@ -49,6 +49,8 @@ class Repository(msgspec.Struct, kw_only=True, eq=False):
     """Those of `runs` that are not completed."""
     workflows: dict[str, int] = {}
     run_numbers: dict[str, int] = {}
+    last_number: int = 0
+    """Of issues and pull requests, which are numbered together."""
     shown: dict[str, msgspec.Raw] = {}
     """Encoded JSON of this repository, which hardly changes, by the base address in it."""
 
@@ -85,6 +87,8 @@ class Attempt(msgspec.Struct, kw_only=True, eq=False):
     """A job of this attempt was in progress at some time."""
     told_in_progress: bool = False
     cancel_requested: bool = False
+    failed_to_start: bool = False
+    """The run is over while its jobs say queued (a fault)."""
 
     def __repr__(self) -> str:
         return f"<attempt {self.number} {self.status}>"
@@ -116,12 +120,23 @@ class Run(msgspec.Struct, kw_only=True, eq=False):
         return f"<run {self.id} of {self.repository.full_name}>"
 
 
+class RunnerGroup(msgspec.Struct, kw_only=True, eq=False):
+    id: int
+    name: str
+    owner: str | None
+    """The key of the organisation it belongs to; None for the default group, which all have."""
+    visibility: str = "all"
+    allows_public: bool = False
+
+
 class Assignment(msgspec.Struct, kw_only=True, eq=False):
     """A job offered to a runner that has not taken it yet."""
 
     runner: "Runner"
     since: datetime
     delivered: bool = False
+    lost_status: int | None = None
+    """What a runner that takes it is answered, when a fault loses the assignment."""
 
 
 class Job(msgspec.Struct, kw_only=True, eq=False):
@@ -151,6 +166,20 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
     cancel_delivered: bool = False
     log: bytes | None = None
     history: list[Change] = []
+    limbo: str | None = None
+    """Why it is offered to nobody, though it is queued (a fault)."""
+    for_ever: bool = False
+    """GitHub does not end it, but on force-cancel (a fault)."""
+    renewable: bool = True
+    """Whether renewals keep its lock (not when a fault starves its listener)."""
+    settling: bool = False
+    """Its runner ended it and GitHub has not noticed yet (a fault)."""
+    shown_as: Stage | None = None
+    """What GitHub shows instead of its stage (a fault)."""
+    shown_for_s: float | None = None
+    """How long that goes on after its end."""
+    to_play: Mapping[str, Any] | None = None
+    """What the stand-in runner is asked to play with this job (a fault)."""
 
     @property
     def name(self) -> str:
@@ -202,6 +231,13 @@ class Runner(msgspec.Struct, kw_only=True, eq=False):
     sessions_opened: int = 0
     removed_at: datetime | None = None
     removed_reason: str | None = None
+    listed_at: datetime | None = None
+    """Not in the list of runners before (a fault)."""
+    stuck_with: Job | None = None
+    """The queued job that its worker hangs on (a fault)."""
+    outlived_by: Session | None = None
+    """The session that goes on though the registration is gone (a fault)."""
+    told_to_exit: bool = False
 
     @property
     def is_idle(self) -> bool:
@@ -211,6 +247,7 @@ class Runner(msgspec.Struct, kw_only=True, eq=False):
             and self.session.listening
             and self.assigned is None
             and self.job is None
+            and self.stuck_with is None
             and self.removed_at is None
         )
 

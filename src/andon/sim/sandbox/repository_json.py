@@ -73,8 +73,44 @@ def repository_json(repository: Repository, base_url: str) -> msgspec.Raw:
     return shown
 
 
-def fork_json(repository: Repository, login: str, base_url: str) -> dict[str, Any]:
-    """The fork of `repository` that belongs to `login`."""
+def announced_repository_json(repository: Repository, base_url: str) -> msgspec.Raw:
+    """The repository as a webhook tells of it."""
+    kept = f"{base_url} announced"
+    if kept not in repository.shown:
+        repository.shown[kept] = msgspec.Raw(
+            msgspec.json.encode({**msgspec.json.decode(repository_json(repository, base_url)), "custom_properties": {}})
+        )
+    return repository.shown[kept]
+
+
+def lite_repository_json(repository: Repository, base_url: str) -> msgspec.Raw:
+    """The repository as it is shown inside a run: the fields that need no look at its contents."""
+    kept = f"{base_url} lite"
+    if kept not in repository.shown:
+        repository.shown[kept] = msgspec.Raw(
+            msgspec.json.encode(
+                _lite(
+                    repository_id=repository.id,
+                    owner=user_json(repository.owner, repository.owner_id, base_url, kind="Organization"),
+                    name=repository.name,
+                    base_url=base_url,
+                    private=repository.private,
+                    fork=False,
+                )
+            )
+        )
+    return repository.shown[kept]
+
+
+def full_repository_json(repository: Repository, base_url: str, *, admin: bool = True) -> dict[str, Any]:
+    """The repository as it is shown when it is asked for by itself; `admin`: the caller may do everything."""
+    shown: dict[str, Any] = msgspec.json.decode(repository_json(repository, base_url))
+    rights = {"admin": admin, "maintain": admin, "push": admin, "triage": admin, "pull": True}
+    return {**shown, "permissions": rights, "network_count": 0, "subscribers_count": 0}
+
+
+def whole_fork_json(repository: Repository, login: str, base_url: str) -> dict[str, Any]:
+    """The fork of `repository` that belongs to `login`, as it is shown inside a pull request."""
     return _repository(
         repository_id=repository.id + 100_000_000,
         owner=user_json(login, repository.owner_id + 100_000_000, base_url),
@@ -86,20 +122,24 @@ def fork_json(repository: Repository, login: str, base_url: str) -> dict[str, An
     )
 
 
-def _repository(
-    *,
-    repository_id: int,
-    owner: dict[str, Any],
-    name: str,
-    base_url: str,
-    private: bool,
-    default_branch: str,
-    fork: bool,
+def fork_json(repository: Repository, login: str, base_url: str) -> dict[str, Any]:
+    """The fork of `repository` that belongs to `login`, as it is shown inside a run."""
+    return _lite(
+        repository_id=repository.id + 100_000_000,
+        owner=user_json(login, repository.owner_id + 100_000_000, base_url),
+        name=repository.name,
+        base_url=base_url,
+        private=repository.private,
+        fork=True,
+    )
+
+
+def _lite(
+    *, repository_id: int, owner: dict[str, Any], name: str, base_url: str, private: bool, fork: bool
 ) -> dict[str, Any]:
     full_name = f"{owner['login']}/{name}"
     url = f"{base_url}/repos/{full_name}"
     html_url = f"{base_url}/{full_name}"
-    made = "2026-01-01T00:00:00Z"
     pages: dict[str, str] = {}
     for page, rest in _REPOSITORY_PAGES.items():
         place = rest if rest.startswith("git/") or "comments{" in rest or "events{" in rest else page + _joined(rest)
@@ -116,6 +156,24 @@ def _repository(
         "fork": fork,
         "url": url,
         **pages,
+    }
+
+
+def _repository(
+    *,
+    repository_id: int,
+    owner: dict[str, Any],
+    name: str,
+    base_url: str,
+    private: bool,
+    default_branch: str,
+    fork: bool,
+) -> dict[str, Any]:
+    lite = _lite(repository_id=repository_id, owner=owner, name=name, base_url=base_url, private=private, fork=fork)
+    full_name, html_url = lite["full_name"], lite["html_url"]
+    made = "2026-01-01T00:00:00Z"
+    return {
+        **lite,
         "created_at": made,
         "updated_at": made,
         "pushed_at": made,

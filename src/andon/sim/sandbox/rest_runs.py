@@ -1,15 +1,15 @@
 """GitHub's endpoints for repositories, runs, jobs and logs (contract section 4)."""
 
 from collections.abc import Callable
-from typing import Any
 
+from andon.sim.sandbox.callers import CallerKind
 from andon.sim.sandbox.endpoint import Asked, Endpoint, Reply, page_of, repository_of
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.job_json import job_json
 from andon.sim.sandbox.log_links import LogLinks
 from andon.sim.sandbox.records import Job, Run, Stage
 from andon.sim.sandbox.refusals import not_found
-from andon.sim.sandbox.repository_json import repository_json
+from andon.sim.sandbox.repository_json import full_repository_json
 from andon.sim.sandbox.run_json import run_json
 
 _REPOSITORY = "/repos/{owner}/{repo}"
@@ -28,14 +28,14 @@ def run_endpoints(sandbox: SandboxGitHub, links: LogLinks) -> list[Endpoint]:
         return sandbox.runs.get_job(repository_of(sandbox, asked), asked.path["job_id"])
 
     def jobs_page(asked: Asked, jobs: list[Job]) -> Reply:
-        found: list[Any] = [*jobs]
-        return page_of(asked, found, "jobs", lambda job: job_json(job, asked.base_url))
+        return page_of(asked, jobs, "jobs", lambda job: job_json(job, asked.base_url))
 
     def repository(asked: Asked) -> Reply:
-        return Reply(body=repository_json(repository_of(sandbox, asked), asked.base_url))
+        admin = asked.caller is not None and asked.caller.permissions is None
+        return Reply(body=full_repository_json(repository_of(sandbox, asked), asked.base_url, admin=admin))
 
     def list_runs(asked: Asked) -> Reply:
-        found: list[Any] = [*sandbox.runs.list(repository_of(sandbox, asked), status=asked.query.get("status"))]
+        found = sandbox.runs.list(repository_of(sandbox, asked), status=asked.query.get("status"))
         for key, value_of in _RUN_FILTERS.items():
             if key in asked.query:
                 found = [run for run in found if value_of(run) == asked.query[key]]
@@ -66,15 +66,15 @@ def run_endpoints(sandbox: SandboxGitHub, links: LogLinks) -> list[Endpoint]:
         return Reply(status=302, headers={"Location": f"{asked.base_url}{links.make(job)}"})
 
     def rerun(asked: Asked) -> Reply:
-        sandbox.runs.rerun(run_of(asked))
+        sandbox.runs.rerun(run_of(asked), actor=_actor(asked))
         return Reply(status=201, body={})
 
     def rerun_failed(asked: Asked) -> Reply:
-        sandbox.runs.rerun_failed(run_of(asked))
+        sandbox.runs.rerun_failed(run_of(asked), actor=_actor(asked))
         return Reply(status=201, body={})
 
     def rerun_job(asked: Asked) -> Reply:
-        sandbox.runs.rerun_job(job_of(asked))
+        sandbox.runs.rerun_job(job_of(asked), actor=_actor(asked))
         return Reply(status=201, body={})
 
     def cancel(asked: Asked) -> Reply:
@@ -86,21 +86,38 @@ def run_endpoints(sandbox: SandboxGitHub, links: LogLinks) -> list[Endpoint]:
         sandbox.tick()
         return Reply(status=202, body={})
 
-    return [
-        Endpoint(method="GET", template=_REPOSITORY, answer=repository),
-        Endpoint(method="GET", template=_RUNS, answer=list_runs),
-        Endpoint(method="GET", template=_RUN, answer=get_run),
-        Endpoint(method="GET", template=f"{_RUN}/attempts/{{attempt_number}}", answer=get_attempt),
-        Endpoint(method="GET", template=f"{_RUN}/jobs", answer=run_jobs),
-        Endpoint(method="GET", template=f"{_RUN}/attempts/{{attempt_number}}/jobs", answer=attempt_jobs),
-        Endpoint(method="GET", template=_JOB, answer=get_job),
-        Endpoint(method="GET", template=f"{_JOB}/logs", answer=job_logs),
-        Endpoint(method="POST", template=f"{_RUN}/rerun", answer=rerun),
-        Endpoint(method="POST", template=f"{_RUN}/rerun-failed-jobs", answer=rerun_failed),
-        Endpoint(method="POST", template=f"{_JOB}/rerun", answer=rerun_job),
-        Endpoint(method="POST", template=f"{_RUN}/cancel", answer=cancel),
-        Endpoint(method="POST", template=f"{_RUN}/force-cancel", answer=force_cancel),
+    table: list[tuple[str, str, Callable[[Asked], Reply]]] = [
+        ("GET", _RUNS, list_runs),
+        ("GET", _RUN, get_run),
+        ("GET", f"{_RUN}/attempts/{{attempt_number}}", get_attempt),
+        ("GET", f"{_RUN}/jobs", run_jobs),
+        ("GET", f"{_RUN}/attempts/{{attempt_number}}/jobs", attempt_jobs),
+        ("GET", _JOB, get_job),
+        ("GET", f"{_JOB}/logs", job_logs),
+        ("POST", f"{_RUN}/rerun", rerun),
+        ("POST", f"{_RUN}/rerun-failed-jobs", rerun_failed),
+        ("POST", f"{_JOB}/rerun", rerun_job),
+        ("POST", f"{_RUN}/cancel", cancel),
+        ("POST", f"{_RUN}/force-cancel", force_cancel),
     ]
+    return [
+        Endpoint(method="GET", template=_REPOSITORY, answer=repository, permission="metadata:read", scope="repo"),
+        *[
+            Endpoint(
+                method=method,
+                template=path,
+                answer=answer,
+                permission="actions:read" if method == "GET" else "actions:write",
+                scope="repo",
+            )
+            for method, path, answer in table
+        ],
+    ]
+
+
+def _actor(asked: Asked) -> str | None:
+    """Who a rerun is shown to be of; a token that nobody registered stands for the run's own actor."""
+    return None if asked.caller is None or asked.caller.kind is CallerKind.ANYONE else asked.caller.login
 
 
 _RUN_FILTERS: dict[str, Callable[[Run], str]] = {

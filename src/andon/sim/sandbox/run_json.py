@@ -3,7 +3,7 @@
 from typing import Any
 
 from andon.sim.sandbox.records import Attempt, Run
-from andon.sim.sandbox.repository_json import fork_json, repository_json, stamp, user_json
+from andon.sim.sandbox.repository_json import fork_json, lite_repository_json, stamp, user_json
 
 
 def run_json(run: Run, base_url: str, attempt: Attempt | None = None) -> dict[str, Any]:
@@ -12,7 +12,7 @@ def run_json(run: Run, base_url: str, attempt: Attempt | None = None) -> dict[st
     repository = run.repository
     repos = f"{base_url}/repos/{repository.full_name}"
     url = f"{repos}/actions/runs/{run.id}"
-    shown = repository_json(repository, base_url)
+    shown = lite_repository_json(repository, base_url)
     previous = f"{url}/attempts/{attempt.number - 1}" if attempt.number > 1 else None
     return {
         "id": run.id,

@@ -19,15 +19,21 @@ def runner_json(runner: Runner) -> dict[str, Any]:
         "busy": runner.job is not None,
         "ephemeral": runner.ephemeral,
         "version": runner.version,
-        "labels": [
-            {
-                "id": number,
-                "name": label,
-                "type": "read-only" if label.lower() in _DEFAULT_LABELS else "custom",
-            }
-            for number, label in enumerate(runner.labels, start=1)
-        ],
+        "labels": labels_json(runner),
     }
+
+
+def labels_json(runner: Runner) -> list[dict[str, Any]]:
+    """A runner's labels."""
+    return [
+        {"id": number, "name": label, "type": "read-only" if is_default_label(label) else "custom"}
+        for number, label in enumerate(runner.labels, start=1)
+    ]
+
+
+def is_default_label(label: str) -> bool:
+    """Whether this is one of the labels that runners have by themselves and nobody may change."""
+    return label.lower() in _DEFAULT_LABELS
 
 
 def runner_truth(runner: Runner) -> dict[str, Any]:
@@ -47,4 +53,6 @@ def runner_truth(runner: Runner) -> dict[str, Any]:
         "registered_at": fine_stamp(runner.registered_at),
         "removed_at": fine_stamp(runner.removed_at),
         "removed_reason": runner.removed_reason,
+        "listens_on": runner.outlived_by is not None,
+        "stuck_with": runner.stuck_with.id if runner.stuck_with else None,
     }

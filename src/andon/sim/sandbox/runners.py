@@ -4,10 +4,13 @@ A JIT registration serves one job and is gone; its token then opens nothing any 
 (github-contract.md section 3).
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from andon.runtime.loop import Nudge
 from andon.sim.sandbox.binding import Binder
+from andon.sim.sandbox.fault_kinds import FaultKind, Moment
+from andon.sim.sandbox.faults import Faults
 from andon.sim.sandbox.records import Runner, Session
 from andon.sim.sandbox.refusals import ApiError, not_found
 from andon.sim.sandbox.repository_json import fine_stamp
@@ -17,8 +20,9 @@ from andon.sim.sandbox.world import World
 class Runners:
     """All registrations."""
 
-    def __init__(self, world: World, binder: Binder) -> None:
+    def __init__(self, world: World, binder: Binder, faults: Faults) -> None:
         self._world = world
+        self._faults = faults
         self._binder = binder
 
     def register(
@@ -40,8 +44,11 @@ class Runners:
         scope = self.known_scope(scope)
         if not name or len(name) > 64 or not 1 <= len(labels) <= 100 or not all(labels):
             raise ApiError(422, "Validation Failed: give a name of 1 to 64 characters and 1 to 100 labels.")
-        if group_id not in world.runner_groups:
+        group = world.runner_groups.get(group_id)
+        if group is None:
             raise not_found()
+        if group.owner not in (None, scope.partition("/")[0]):
+            raise ApiError(403, f"You do not have access to the runner group {group_id}.")
         key = (scope, name.lower())
         if key in world.runner_by_name:
             self._note(scope, name, "refused: the name exists")
@@ -53,7 +60,7 @@ class Runners:
             labels=labels,
             offers=frozenset(label.lower() for label in labels),
             group_id=group_id,
-            group_name=world.runner_groups[group_id],
+            group_name=group.name,
             work_folder=work_folder,
             ephemeral=ephemeral,
             token=world.new_token(),
@@ -64,6 +71,8 @@ class Runners:
         world.runner_by_name[key] = runner
         world.runner_by_token[runner.token] = runner
         self._note(scope, name, "registered")
+        if late := self._faults.for_runner(Moment.RUNNER_MADE, runner).get(FaultKind.RUNNER_LISTED_LATE):
+            runner.listed_at = world.after(self._faults.seconds(late) or 0.0)
         self._watch_absence(runner)
         if ephemeral and world.timings.jit_connect_s is not None:
             world.timers.at(world.after(world.timings.jit_connect_s), lambda: self._lapse(runner))
@@ -85,9 +94,12 @@ class Runners:
         """The registrations there, oldest first; with `name` only that one. Raises ApiError 404."""
         scope = self.known_scope(scope)
         if name is not None:
-            found = self._world.runner_by_name.get((scope, name.lower()))
-            return [found] if found else []
-        return [*self._world.runners_at[scope].values()]
+            named = self._world.runner_by_name.get((scope, name.lower()))
+            found = [named] if named else []
+        else:
+            found = [*self._world.runners_at[scope].values()]
+        now = self._world.now()
+        return [runner for runner in found if runner.listed_at is None or runner.listed_at <= now]
 
     def get(self, scope: str, runner_id: int) -> Runner:
         """One registration; raises ApiError 404."""
@@ -105,6 +117,16 @@ class Runners:
         if runner.job is not None:
             raise ApiError(422, f"Bad request - Runner {runner.name!r} is still running a job")
         self.deregister(runner, "deleted through the API")
+
+    def set_labels(self, runner: Runner, labels: Iterable[str]) -> None:
+        """Gives a runner other labels; each counts once, whatever its case."""
+        by_key: dict[str, str] = {}
+        for label in labels:
+            by_key.setdefault(label.lower(), label)
+        self._binder.forget(runner)
+        runner.labels = tuple(by_key.values())
+        runner.offers = frozenset(by_key)
+        self._binder.runner_changed(runner)
 
     def deregister(self, runner: Runner, reason: str) -> None:
         """Takes the registration away, whatever the runner does."""
@@ -132,20 +154,44 @@ class Runners:
         _check_registered(runner)
         if runner.session is not None:
             raise ApiError(409, "A session for this runner already exists.")
+        befalls = self._faults.for_runner(Moment.RUNNER_CONNECTED, runner)
+        if FaultKind.RUNNER_DEPRECATED in befalls:
+            raise ApiError(403, f"Runner version v{version} is deprecated and cannot receive messages.")
         world = self._world
         session = Session(id=world.new_token(128), runner=runner, last_seen=world.now(), nudge=Nudge())
         world.sessions[session.id] = session
         runner.session = session
         runner.seen_at = world.now()
         runner.sessions_opened += 1
+        if not runner.ephemeral:
+            # A lasting runner that was started again has forgotten the job that it hung on.
+            runner.stuck_with = None
         runner.version = version or runner.version
         runner.os = os or runner.os
         self._watch(session)
+        if (vanishes := befalls.get(FaultKind.RUNNER_VANISHES)) and runner.ephemeral:
+            due = world.after(self._faults.seconds(vanishes) or 0.0)
+            world.timers.at(due, lambda: self._vanish(session))
+            world.changed()
         self._binder.runner_changed(runner)
         return session
 
+    def _vanish(self, session: Session) -> None:
+        """An idle runner is gone from GitHub for no reason, and its listener ends as if all were well."""
+        runner = session.runner
+        if runner.session is session and (runner.assigned or runner.job or runner.stuck_with) is None:
+            runner.told_to_exit = True
+            self.outlive(runner, "vanished while idle")
+
+    def outlive(self, runner: Runner, reason: str) -> None:
+        """Takes the registration away while the listener goes on and is not told."""
+        runner.outlived_by = runner.session
+        self.deregister(runner, reason)
+
     def get_session(self, runner: Runner, session_id: str) -> Session:
         """The runner's open session; raises ApiError 401 or 404."""
+        if runner.outlived_by is not None and runner.outlived_by.id == session_id:
+            return runner.outlived_by
         _check_registered(runner)
         if runner.session is None or runner.session.id != session_id:
             raise ApiError(404, "There is no such session of this runner.")
@@ -153,7 +199,9 @@ class Runners:
 
     def close_session(self, runner: Runner, session_id: str) -> None:
         """The listener leaves. A job that runs stays its own until the lock ends."""
-        if runner.removed_at is None:
+        if runner.outlived_by is not None:
+            runner.outlived_by = None
+        elif runner.removed_at is None:
             self.get_session(runner, session_id)
             self._drop_session(runner, "the listener left")
 

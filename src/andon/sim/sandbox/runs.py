@@ -10,6 +10,8 @@ from datetime import timedelta
 from andon.sim.sandbox.announcements import Announcements
 from andon.sim.sandbox.binding import Binder
 from andon.sim.sandbox.execution import Execution
+from andon.sim.sandbox.fault_kinds import FaultKind, Moment
+from andon.sim.sandbox.faults import Faults
 from andon.sim.sandbox.job_life import JobLife
 from andon.sim.sandbox.records import Attempt, Change, Job, Repository, Run, Stage
 from andon.sim.sandbox.refusals import ApiError, not_found
@@ -37,9 +39,16 @@ class Runs:
     """All runs of the sandbox."""
 
     def __init__(
-        self, world: World, binder: Binder, life: JobLife, execution: Execution, announcements: Announcements
+        self,
+        world: World,
+        binder: Binder,
+        life: JobLife,
+        execution: Execution,
+        announcements: Announcements,
+        faults: Faults,
     ) -> None:
         self._world = world
+        self._faults = faults
         self._binder = binder
         self._life = life
         self._execution = execution
@@ -105,6 +114,10 @@ class Runs:
                     by_name[need].dependants.append(job)
                     job.unmet += 1
         self._announcements.run(run, "requested")
+        if FaultKind.RUN_STARTUP_FAILURE in self._faults.for_job(Moment.RUN_MADE, attempt.jobs[0]):
+            attempt.failed_to_start = True
+            for job in fresh:
+                job.limbo, job.for_ever = "its run failed to start", True
         for job in fresh:
             if job.unmet == 0:
                 self._life.appear(job)
@@ -206,13 +219,15 @@ class Runs:
             if job.stage is Stage.BLOCKED:
                 self._life.skip(job)
         for job in attempt.jobs:
-            if job.stage in (Stage.WAITING, Stage.QUEUED):
+            if job.for_ever and not force:
+                job.cancel_requested = True
+            elif job.stage in (Stage.WAITING, Stage.QUEUED):
                 self._binder.job_gone(job)
                 self._life.complete(job, "cancelled", reason="cancelled while it waited")
             elif job.stage is Stage.IN_PROGRESS:
-                self._cancel_running(job, after_s=0.0 if force else self._world.timings.cancel_force_s)
+                self._cancel_running(job, forced=force)
 
-    def _cancel_running(self, job: Job, *, after_s: float) -> None:
+    def _cancel_running(self, job: Job, *, forced: bool) -> None:
         if not job.cancel_requested:
             job.cancel_requested = True
             job.history.append(
@@ -220,7 +235,8 @@ class Runs:
             )
             if job.runner is not None and job.runner.session is not None:
                 job.runner.session.nudge()
-        self._world.timers.at(self._world.after(after_s), lambda: self._execution.force_cancel(job))
+        due = self._world.after(0.0 if forced else self._world.timings.cancel_force_s)
+        self._world.timers.at(due, lambda: self._execution.force_cancel(job, forced=forced))
         self._world.changed()
 
     def release_gate(self, job: Job) -> None:

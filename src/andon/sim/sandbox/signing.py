@@ -27,7 +27,7 @@ def headers_of(delivery: Delivery, body: bytes) -> dict[str, str]:
         "X-GitHub-Event": delivery.event,
         "X-GitHub-Delivery": delivery.guid,
         "X-GitHub-Hook-ID": str(hook.id),
-        "X-GitHub-Hook-Installation-Target-Type": "repository" if hook.on_repository else "organization",
+        "X-GitHub-Hook-Installation-Target-Type": hook.target_type,
         "X-GitHub-Hook-Installation-Target-ID": str(hook.target_id),
     }
     if hook.secret:

@@ -9,16 +9,23 @@ from datetime import datetime
 
 
 class Timers:
-    """Acts in the order of their times; at equal times in the order of asking."""
+    """Acts in the order of their times; at equal times in the order of asking.
 
-    def __init__(self) -> None:
+    `sooner` is called when an act becomes the next one due: whoever sleeps until then sleeps too long.
+    """
+
+    def __init__(self, sooner: Callable[[], None] = lambda: None) -> None:
+        self._sooner = sooner
         self._heap: list[tuple[datetime, int, Callable[[], None]]] = []
         self._turn = 0
 
     def at(self, due: datetime, act: Callable[[], None]) -> None:
         """Has `act` called by the first `run_due` at or after `due`."""
         self._turn += 1
+        is_next = not self._heap or due < self._heap[0][0]
         heapq.heappush(self._heap, (due, self._turn, act))
+        if is_next:
+            self._sooner()
 
     def next_due(self) -> datetime | None:
         """The earliest time at which something may be to do."""

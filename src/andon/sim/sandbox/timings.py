@@ -29,5 +29,15 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a delivery is listed and can be sent again."""
     rerun_s: float = 2_592_000.0
     """How long after its first attempt a run can be run again."""
+    app_jwt_life_s: float = 600.0
+    """How far off the end of an App's JSON web token may be."""
+    app_jwt_leeway_s: float = 0.0
+    """By how much the clock of its maker may be ahead."""
+    installation_token_s: float = 3600.0
+    """How long an installation's token is good."""
+    manifest_code_s: float = 3600.0
+    """How long the code of a manifest can be exchanged."""
+    registration_token_s: float = 3600.0
+    """How long a token for registering or removing runners is good."""
     max_reruns: int = 50
     """Reruns per run."""

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from andon.runtime.clock import Clock
 from andon.runtime.loop import Nudge
+from andon.sim.sandbox.app_records import App, Installation
 from andon.sim.sandbox.chance import Chance
-from andon.sim.sandbox.records import Job, Repository, Run, Runner, Session
+from andon.sim.sandbox.records import Job, Repository, Run, Runner, RunnerGroup, Session
 from andon.sim.sandbox.refusals import not_found
 from andon.sim.sandbox.timers import Timers
 from andon.sim.sandbox.timings import Timings
@@ -15,7 +16,8 @@ from andon.sim.sandbox.timings import Timings
 _UUID_EPOCH = datetime(1582, 10, 15, tzinfo=UTC)
 _FIRST_IDS = {"repository": 700_000_001, "owner": 9_000_001, "workflow": 80_000_001, "run": 17_000_000_001,
               "job": 48_000_000_001, "runner": 1, "hook": 400_000_001, "delivery": 1_700_000_000_001, "label": 1,
-              "turn": 1, "pull_request": 1, "fault": 1}  # fmt: skip
+              "turn": 1, "pull_request": 1, "fault": 1, "app": 300_001, "installation": 50_000_001, "group": 2,
+              "issue": 2_500_000_001, "comment": 3_600_000_001, "check_run": 60_000_000_001}  # fmt: skip
 
 
 class World:
@@ -27,9 +29,9 @@ class World:
         self.timings = timings
         self.shuffle = shuffle
         self.base_url = base_url
-        self.timers = Timers()
         self.changed = Nudge()
         """Nudged whenever a delivery or a time may have become due."""
+        self.timers = Timers(self.changed)
         self.closing = False
         self.repositories: dict[str, Repository] = {}
         self.owners: dict[str, int] = {}
@@ -41,7 +43,12 @@ class World:
         """The registered ones by scope."""
         self.runner_by_name: dict[tuple[str, str], Runner] = {}
         self.runner_by_token: dict[str, Runner] = {}
-        self.runner_groups: dict[int, str] = {1: "Default"}
+        self.runner_groups: dict[int, RunnerGroup] = {1: RunnerGroup(id=1, name="Default", owner=None)}
+        self.deprecations: dict[str, tuple[str | None, str | None]] = {}
+        """By runner version, when it stops to work and to be registered (RFC 3339)."""
+        self.apps: dict[int, App] = {}
+        self.installations: dict[int, Installation] = {}
+        """The installations that are there, of all Apps."""
         self.sessions: dict[str, Session] = {}
         self.registrations: list[dict[str, object]] = []
         self.calls: Counter[str] = Counter()
@@ -98,6 +105,11 @@ class World:
             )
             self.repositories[found.key] = found
         return found
+
+    def set_private(self, repository: Repository, *, private: bool) -> None:
+        """Changes who may see a repository."""
+        repository.private = private
+        repository.shown.clear()
 
     def owner_id(self, login: str) -> int:
         """The owner's id; a login that is new gets one."""

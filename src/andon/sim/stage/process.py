@@ -40,12 +40,14 @@ class StageProcess:
         self._log = log
 
     @classmethod
-    async def start(cls, what: str, arguments: Sequence[str], *, log: Path) -> "StageProcess":
+    async def start(
+        cls, what: str, arguments: Sequence[str], *, log: Path, module: str = "andon"
+    ) -> "StageProcess":
         """Starts it; `what` is how it is called when something is wrong. Raises OSError."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "andon", *arguments),
+                *(sys.executable, "-P", "-m", module, *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,

@@ -1,0 +1,93 @@
+"""What `andon install` does: the control plane's user, its data folder, its secrets' owners, its unit."""
+
+from pathlib import Path
+
+from andon.model.config import Config
+from andon.rules.listen_address import parse_listen
+from andon.runtime.errors import Refused
+from andon.setup.machine import Machine
+from andon.setup.reachable import closed_folder_above
+from andon.setup.steps import MakeFolder, MakeUser, Plan, RunCommand, SetOwner, Step, WriteFile
+from andon.setup.units import CONTROL_PLANE_UNIT, MARK, UNIT_FOLDER, control_plane_unit
+
+USER = "andon"
+_DATA_MODE = 0o711
+"""An agent's root may lie below; who is not the control plane may pass through, and list nothing."""
+
+
+def plan_control_install(
+    config: Config, *, config_path: Path, data: Path, machine: Machine, program: Path, package: Path
+) -> Plan:
+    """The steps for the control plane of `config`, run by the Python `program` from the file `package`.
+
+    Raises Refused where its user could not read the program or the configuration.
+    """
+    for path, what in ((program, "the Python"), (program.resolve(), "the Python"), (package, "the program")):
+        if (closed := closed_folder_above(path)) is not None:
+            raise Refused(
+                f'{closed}: only its owner may enter this folder, so the user "{USER}" could not run {what} in it. '
+                "Install Andon where everybody may enter, such as below /opt."
+            )
+    notes: list[str] = []
+    readable = config_path.exists() and config_path.stat().st_mode & 0o004 and not closed_folder_above(config_path)
+    if config_path.is_relative_to(data):
+        readable = True
+    if not readable:
+        notes.append(f'{config_path}: the user "{USER}" has to be able to read it. chmod 0644 does that.')
+    address = parse_listen(config.server.listen)
+    unit = control_plane_unit(
+        command=(
+            *(str(program), "-P", "-m", "andon", "up", "--no-agent"),
+            *("--config", str(config_path), "--data", str(data)),
+        ),
+        data=data,
+        user=USER,
+        port=address.port if address is not None else 0,
+        reads=(config_path, program, package),
+    )
+    inside, outside = _files(config, data, machine)
+    steps: list[Step] = [
+        MakeUser(name=USER, home=data, comment="Andon control plane", make_home=False),
+        MakeFolder(path=data, owner=USER, mode=_DATA_MODE),
+    ]
+    steps += [SetOwner(path=path, owner=USER, mode=0o600) for path in inside]
+    notes += [f'{path} lies outside {data}: make it readable for the user "{USER}".' for path in outside]
+    written = WriteFile(path=UNIT_FOLDER / CONTROL_PLANE_UNIT, content=unit, mark=MARK)
+    steps.append(written)
+    if machine.runs_systemd:
+        if not machine.has(written):
+            steps.append(RunCommand(command=("systemctl", "daemon-reload")))
+        disable = f"systemctl disable --now {CONTROL_PLANE_UNIT}"
+        steps.append(RunCommand(command=("systemctl", "enable", CONTROL_PLANE_UNIT), undone_by=disable))
+        if not machine.has(written) or not machine.is_active(CONTROL_PLANE_UNIT):
+            steps.append(RunCommand(command=("systemctl", "restart", CONTROL_PLANE_UNIT)))
+    else:
+        notes.append(
+            "systemd does not run here: nothing was started. "
+            f"On the machine: systemctl enable --now {CONTROL_PLANE_UNIT}"
+        )
+    if config.agent is not None:
+        notes.append("The file has an [agent], which gets a unit of its own: andon agent install")
+    return Plan(steps=tuple(steps), notes=tuple(notes))
+
+
+def _files(config: Config, data: Path, machine: Machine) -> tuple[list[Path], list[Path]]:
+    """The files that the control plane uses and that are there: those below `data`, and others."""
+    server, github = config.server, config.github
+    names = [
+        github.webhook_secret_file,
+        github.token_file,
+        github.private_key_file,
+        server.agent_token_file,
+        server.operator_token_file,
+        server.viewer_token_file,
+        server.tls_cert_file,
+        server.tls_key_file,
+    ]
+    if server.database.startswith("sqlite:///"):
+        file = server.database.removeprefix("sqlite:///")
+        names += [file, f"{file}-wal", f"{file}-shm"]
+    found = [path for path in (data / name for name in names if name) if machine.at(path).is_file()]
+    return [path for path in found if path.is_relative_to(data)], [
+        path for path in found if not path.is_relative_to(data)
+    ]
