@@ -14,6 +14,7 @@ from andon.github.credentials import credentials_from
 from andon.github.transport import Transport
 from andon.loops.acts.table import acts
 from andon.loops.apply_deliveries import ApplyDeliveries
+from andon.loops.budgets import KeepBudgets
 from andon.loops.claims import ClaimDeadlines
 from andon.loops.dispatch import Dispatch
 from andon.loops.drain_spool import DrainSpool
@@ -92,6 +93,7 @@ class Wiring:
             ),
             "dispatch": self._loop("dispatch", Dispatch(self.fleet).run_once, 5.0),
             "outbox": self._loop("outbox", self._outbox.run_once, 5.0),
+            "budgets": self._loop("budgets", KeepBudgets(self.fleet).run_once, 10.0),
             "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, 10.0),
             "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, 5.0),
             "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),

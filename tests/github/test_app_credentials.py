@@ -222,9 +222,12 @@ def test_an_owner_without_an_installation_is_a_finding_and_never_reads_as_absenc
             assert sentence in refused.message
         asked = len(peer.asked)
         assert asked <= 2
+        shown = [view for view in peer.github.budgets() if view.degraded]
+        assert [view.owners for view in shown] == [("acme",)] and sentence in (shown[0].degraded or "")
         peer.installed = {"orgs/acme": {"id": 36}}
         peer.clock.advance(60)
         assert isinstance(await peer.token(), str)
+        assert not [view for view in peer.github.budgets() if view.degraded]
 
     run(story())
 

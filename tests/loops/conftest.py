@@ -78,6 +78,7 @@ class World:
             http_transport=httpx2.ASGITransport(app=watched(self.github)),
         )
         self._leadership = Leadership(store, clock, logger("test"), holder="me", alone=True)
+        self._spare: Transport | None = None
         self.seq = 0
         self.configure(config)
 
@@ -96,6 +97,19 @@ class World:
         )
         self._sweep = Sweep(self.fleet)
         self._outbox = Outbox(self.fleet, acts(self.fleet), lambda: None)
+
+    def another_process(self) -> GitHub:
+        """GitHub as a process sees it that has asked nothing yet; the fleet goes on with it."""
+        self._spare = self._transport
+        self._transport = Transport(
+            "http://github.test",
+            FixedToken("a-token"),
+            self.clock,
+            count=lambda endpoint, status: self.calls.update([(endpoint, status)]),
+            http_transport=httpx2.ASGITransport(app=watched(self.github)),
+        )
+        self.configure(self.config)
+        return self.fleet.github
 
     async def start(self) -> None:
         await self.store.write(lambda tx: hosts.enrol(tx, "host-a", "aht_x"))
@@ -174,6 +188,8 @@ class World:
 
     async def close(self) -> None:
         await self._transport.close()
+        if self._spare is not None:
+            await self._spare.close()
 
 
 @pytest.fixture

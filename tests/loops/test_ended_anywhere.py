@@ -272,7 +272,8 @@ def test_ended_at_any_commit_and_any_call(place: Place, count: Callable[[int], i
         ending, _ = await play(place, None)
         boundaries = len(ending.reached)
         assert {"before POST", "after POST", "before a commit"} <= set(ending.reached)
-        step = 1 if count(10) == 10 else 10
+        # The slower database gets fewer of them in the short run; in the proof each gets all.
+        step = 1 if count(10) == 10 else 10 if place.kind == "sqlite" else 30
         ended = 0
         for at in some(ending.reached, step):
             _, scenario = await play(place, at)

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from andon.github.budget_view import BudgetView
 from andon.github.call import Call, Priority
 from andon.github.outcomes import LONGEST_PAUSE, Failed, FailureClass, Got, reset_time
 from andon.github.pacing import Pacing, points_of
 from andon.github.quota import Quota
+from andon.model.budget import BudgetView
 
 CORE = "core"
 _GUESSED_LONGEST = timedelta(hours=1)

@@ -1,33 +1,21 @@
-"""What the outside sees of a budget: the board's line, and what the sweep stretches its period by."""
+"""The line of an owner whom no credential serves, beside the budgets of those that do."""
 
-from datetime import datetime
+from andon.github.outcomes import Failed
+from andon.model.budget import NO_TOKEN, BudgetView
 
-import msgspec
 
-
-class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
-    """The quota of one credential and resource at one moment (R8)."""
-
-    account: str
-    """"token", "app 12" or "installation 34"."""
-    resource: str
-    """GitHub's name of the bucket: "core", "graphql" ..."""
-    owners: tuple[str, ...]
-    """Logins served by this credential so far."""
-    limit: int | None
-    """Calls in a window by GitHub's word; None: it has named none."""
-    remaining: int | None
-    """Of these, left for everybody who uses the credential; calls under way are taken off."""
-    reserve: int
-    """Left alone by us: `100 - budget_percent` of the limit."""
-    resets_at: datetime | None
-    used: int
-    """Calls of ours that counted, in this window."""
-    refused: int
-    """Calls that we did not send, in this window."""
-    degraded: str | None
-    """One sentence about what waits, and why; None: all is well."""
-    until: datetime | None
-    """When that ends by what is known now."""
-    held: bool = False
-    """Nothing at all is sent with this credential before `until`."""
+def without_token(owner: str, failed: Failed) -> BudgetView:
+    """The line of an owner for whom there is no token, as where the App is not installed."""
+    return BudgetView(
+        account=f"owner {owner}",
+        resource=NO_TOKEN,
+        owners=(owner,),
+        limit=None,
+        remaining=None,
+        reserve=0,
+        resets_at=None,
+        used=0,
+        refused=0,
+        degraded=f"Nothing is asked about {owner}: {failed.message}.",
+        until=failed.until,
+    )

@@ -3,8 +3,9 @@
 The calls live by topic in the files named here; this is their sum.
 """
 
+from collections.abc import Iterable
+
 from andon.github.app_calls import AppCalls
-from andon.github.budget_view import BudgetView
 from andon.github.check_calls import CheckCalls
 from andon.github.clock_skew import Skew
 from andon.github.graphql_calls import GraphqlCalls
@@ -14,6 +15,7 @@ from andon.github.run_calls import Answered, RunCalls
 from andon.github.runner_calls import RunnerCalls
 from andon.github.scope import Scope
 from andon.github.transport import Transport
+from andon.model.budget import BudgetView
 
 __all__ = ["Answered", "GitHub", "Scope"]
 
@@ -28,6 +30,10 @@ class GitHub(RunnerCalls, RunCalls, HookCalls, IssueCalls, CheckCalls, AppCalls,
     def budgets(self) -> tuple[BudgetView, ...]:
         """The quota of every credential that was used, and whether something waits for it (R8)."""
         return self._wire.budgets()
+
+    def restore(self, views: Iterable[BudgetView]) -> None:
+        """Takes over the budgets that an earlier leader knew."""
+        self._wire.restore(views)
 
     def clock_skew(self) -> Skew | None:
         """How far our clock is from GitHub's; None before its first answer."""

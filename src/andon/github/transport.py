@@ -14,7 +14,7 @@ import msgspec
 
 from andon import __version__
 from andon.github.budget import Budget, Moment
-from andon.github.budget_view import BudgetView
+from andon.github.budget_view import without_token
 from andon.github.call import Call, Sink
 from andon.github.clock_skew import ClockSkew, Skew
 from andon.github.credentials import Anonymous, Credentials, FixedToken
@@ -24,6 +24,7 @@ from andon.github.grant import Grant
 from andon.github.graphql_outcomes import classify_graphql
 from andon.github.outcomes import Failed, FailureClass, Got, classify, http_date
 from andon.github.redirects import MOST, STATUSES, Hop, graphql_url, next_hop
+from andon.model.budget import NO_TOKEN, BudgetView
 from andon.runtime.clock import Clock
 from andon.runtime.redaction import HIDDEN
 
@@ -82,6 +83,8 @@ class Transport:
         self._rooms: dict[str, asyncio.Semaphore] = {}
         self._accounts: dict[str | None, str] = {}
         """By owner, the account that served it last: its pauses hold before a token is even asked for."""
+        self._unserved: dict[str, Failed] = {}
+        """Owners for whom there is no token: the App is not installed, or suspended."""
         self._etags = Etags()
         self._skew = ClockSkew()
         self._client = httpx2.AsyncClient(
@@ -102,14 +105,17 @@ class Transport:
         return outcome
 
     def budgets(self) -> tuple[BudgetView, ...]:
-        """One line for each credential and bucket that was used (R8)."""
+        """One line for each credential and bucket that was used, and each owner who has no credential (R8)."""
         now = self._moment()
-        return tuple(view for budget in self._budgets.values() for view in budget.views(now))
+        used = tuple(view for budget in self._budgets.values() for view in budget.views(now))
+        return used + tuple(without_token(owner, failed) for owner, failed in sorted(self._unserved.items()))
 
     def restore(self, views: Iterable[BudgetView]) -> None:
         """Takes over the budgets that an earlier process knew, so that a restart breaks no pause (I12)."""
         now = self._moment()
         for view in views:
+            if view.resource == NO_TOKEN:
+                continue
             self._budget(view.account).restore(view, now)
             self._accounts |= dict.fromkeys(view.owners, view.account)
 
@@ -132,10 +138,13 @@ class Transport:
             return blocked, False
         grant = await self._credentials.token_for(call.owner, self)
         if isinstance(grant, Failed):
+            if call.owner is not None and grant.kind is FailureClass.UNAUTHORISED:
+                self._unserved[call.owner] = grant
             return grant, False
         self._accounts[call.owner] = grant.account
         budget = self._budget(grant.account)
         if call.owner is not None:
+            self._unserved.pop(call.owner, None)
             budget.owners.add(call.owner)
         async with self._rooms.setdefault(grant.account, asyncio.Semaphore(AT_ONCE)):
             return await self._follow(_Errand(call=call, grant=grant, budget=budget, sink=sink, last=last))

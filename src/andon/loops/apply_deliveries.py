@@ -16,10 +16,11 @@ from andon.store.deliveries import Delivery
 from andon.store.transaction import Tx
 
 BATCH = 100
-TOGETHER = 10
-"""Deliveries in one transaction: a commit costs more than what it commits."""
-GIVE_WAY_S = 0.1
-"""Pause before each ten while more come in than can be stored at once: GitHub waits for its answer
+TOGETHER = 5
+"""Deliveries in one transaction: a commit costs more than what it commits, and who waits for the
+writer, waits for all of them."""
+GIVE_WAY_S = 0.05
+"""Pause before each five while more come in than can be stored at once: GitHub waits for its answer
 and sends no second time, so a burst is acknowledged first; 100 a second are applied meanwhile."""
 
 News = JobNews | RunNews | Ignored

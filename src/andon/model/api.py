@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from andon.model.budget import BudgetView
 from andon.model.why import Why
 
 T = TypeVar("T")
@@ -164,6 +165,8 @@ class OwnerView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     paused_until: datetime | None
     pause_reason: str | None
+    budgets: tuple[BudgetView, ...]
+    """What is left at GitHub of the credentials that serve this owner."""
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,10 +64,14 @@ class _OneStatement(_Plan):
         super().__init__(table, names, dialect)
         types = {name: table.c[name].type for name in names}
         binary = {name for name, kind in types.items() if isinstance(kind, LargeBinary)}
-        taken = ", ".join(f"decode({name}, 'base64')" if name in binary else name for name in names)
-        typed = ", ".join(f"{name} {'text' if name in binary else types[name].compile(dialect)}" for name in names)
+        # A column may be called as one of the database's own words is.
+        quoted = {name: dialect.identifier_preparer.quote(name) for name in names}
+        taken = ", ".join(f"decode({quoted[name]}, 'base64')" if name in binary else quoted[name] for name in names)
+        typed = ", ".join(
+            f"{quoted[name]} {'text' if name in binary else types[name].compile(dialect)}" for name in names
+        )
         self._statement = (
-            f"INSERT INTO {table.name} ({', '.join(names)}) "
+            f"INSERT INTO {table.name} ({', '.join(quoted.values())}) "
             f"SELECT {taken} FROM json_to_recordset(%(rows)s::json) AS given({typed}) ON CONFLICT DO NOTHING"
         )
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from andon.store.bulk import insert_new
 from andon.store.schema import TO_APPLY, deliveries
@@ -99,18 +99,28 @@ def to_apply(connection: Connection, limit: int) -> list[Delivery]:
     ]
 
 
+_STATE = select(deliveries.c.state).where(deliveries.c.seq == bindparam("delivery"))
+
+
 def waits(connection: Connection, delivery: Delivery) -> bool:
     """Whether it still waits: applied exactly once, whoever comes late (R1)."""
-    state = connection.execute(select(deliveries.c.state).where(deliveries.c.seq == delivery.seq)).scalar_one_or_none()
-    return state == "stored"
+    return connection.execute(_STATE, {"delivery": delivery.seq}).scalar_one_or_none() == "stored"
+
+
+# Made once: to make a statement costs as much as to run it, and these run for every delivery.
+_FINISH = (
+    update(deliveries)
+    .where(deliveries.c.seq == bindparam("delivery"))
+    .values(state=bindparam("state"), reason=bindparam("reason"), attempts=bindparam("attempts"))
+)
+_FINISH_AND_FORGET = _FINISH.values(body=None)
 
 
 def finish(tx: Tx, delivery: Delivery, *, state: str, reason: str | None) -> None:
     """Marks a delivery applied, ignored or failed; the raw body of a failed one is kept."""
-    values: dict[str, Any] = {"state": state, "reason": reason, "attempts": delivery.attempts + 1}
-    if state != "failed":
-        values["body"] = None
-    tx.connection.execute(update(deliveries).where(deliveries.c.seq == delivery.seq).values(values))
+    statement = _FINISH if state == "failed" else _FINISH_AND_FORGET
+    values = {"delivery": delivery.seq, "state": state, "reason": reason, "attempts": delivery.attempts + 1}
+    tx.connection.execute(statement, values)
 
 
 def count_failure(tx: Tx, delivery: Delivery, reason: str) -> bool:

@@ -11,7 +11,7 @@ from andon.model.host_states import HostObserved
 from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotState
 from andon.rules.slot_views import slot_state
-from andon.store import claims, hosts, jobs
+from andon.store import budgets, claims, hosts, jobs
 from andon.store.pauses import pause_of, pauses
 from andon.store.schema import NOT_OVER, deliveries, journal
 from andon.store.schema import hosts as hosts_table
@@ -113,7 +113,7 @@ def owner_views(connection: Connection, config: Config) -> list[OwnerView]:
     waiting: dict[str, int] = {}
     for _, login, count in jobs.waiting_counts(connection):
         waiting[login] = waiting.get(login, 0) + count
-    known = pauses(connection)
+    known, quotas = pauses(connection), budgets.all_budgets(connection)
     configured = {owner.login: owner for owner in config.owner}
     views: list[OwnerView] = []
     for login in dict.fromkeys((*configured, *used, *waiting)):
@@ -127,6 +127,7 @@ def owner_views(connection: Connection, config: Config) -> list[OwnerView]:
                 waiting=waiting.get(login, 0),
                 paused_until=pause.until if pause else None,
                 pause_reason=pause.reason if pause else None,
+                budgets=tuple(each for each in quotas if login in each.owners),
             )
         )
     return views

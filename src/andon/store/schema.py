@@ -315,3 +315,21 @@ nudges = Table(
     Column("version", BigInteger, nullable=False),
     Column("replica", String, nullable=False),
 )
+
+budgets = Table(
+    "budgets",
+    metadata,
+    # Quotas at GitHub as the leader knows them: a successor keeps away from what was refused.
+    Column("account", String, primary_key=True),
+    Column("resource", String, primary_key=True),
+    Column("owners", Json, nullable=False),
+    Column("limit", Integer),
+    Column("remaining", Integer),
+    Column("reserve", Integer, nullable=False),
+    Column("resets_at", Instant),
+    Column("used", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("degraded", String),
+    Column("until", Instant),
+    Column("held", Boolean, nullable=False),
+)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from andon.model.api import DeliveryView, HostView, JobView, PoolView
 from andon.model.claim_states import ClaimState
 from andon.model.job_states import JobStatus
-from andon.store import fleet_views, job_views, jobs
+from andon.store import budgets, fleet_views, job_views, jobs
 from andon.web.control_plane import ControlPlane, control_plane
 from andon.web.headline import Finding, all_well, findings
 from andon.web.html_answers import html
@@ -82,6 +82,7 @@ def read_board(connection: Connection, control: ControlPlane, now: datetime) -> 
             hosts,
             missing=control.ready(),
             pauses=around.pauses,
+            budgets=budgets.degraded(connection),
             unserved=counts.get((JobStatus.QUEUED.value, "none"), 0),
             stranded=len(stranded),
             now=now,

@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from andon.model.api import HostView
+from andon.model.budget import BudgetView
 from andon.store.pauses import Pause
 
 
@@ -87,14 +88,16 @@ def findings(
     *,
     missing: str | None,
     pauses: Sequence[Pause],
+    budgets: Sequence[BudgetView] = (),
     unserved: int,
     stranded: int,
     now: datetime,
 ) -> tuple[Finding, ...]:
     """Everything that is wrong, the gravest first.
 
-    `missing` is what keeps the control plane from being ready; `unserved` and `stranded` count jobs
-    whose labels no pool serves, and jobs whose runner is in doubt for longer than an answer takes.
+    `missing` is what keeps the control plane from being ready; `budgets` are those at GitHub; `unserved` and
+    `stranded` count jobs whose labels no pool serves, and jobs whose runner is in doubt for longer than an
+    answer takes.
     """
     made: list[Finding] = []
     if missing is not None:
@@ -107,6 +110,7 @@ def findings(
             where = f" in pool {pause.pool}" if pause.pool else ""
             text = f"Runners of {whose}{where} cannot be registered at GitHub until {pause.until:%H:%M:%S} UTC."
             made.append(Finding(lamp="amber", text=text))
+    made += [Finding(lamp="amber", text=each.degraded) for each in budgets if each.degraded is not None]
     if unserved:
         verb = "asks" if unserved == 1 else "ask"
         text = f"{count(unserved, 'job')} {verb} for labels that no pool serves."

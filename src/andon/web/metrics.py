@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from andon import __version__
 from andon.model.config import Config
-from andon.store import fleet_views, jobs
+from andon.store import budgets, fleet_views, jobs
 
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_deliveries_total": ("Webhook deliveries by what became of them.", ("event", "outcome", "reason")),
@@ -28,6 +28,10 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_hosts": ("Hosts by our intent and by what we see of them.", ("intent", "observed")),
     "andon_oldest_unbooted_seconds": ("Age of the oldest claim whose runner has not come up.", ()),
     "andon_build_info": ("The version that runs.", ("version",)),
+    "andon_github_budget_remaining": (
+        "Calls left at GitHub, for all who use the credential.",
+        ("installation",),
+    ),
     "andon_sweep_period_seconds": ("Seconds between two sweeps of an owner's repositories, at present.", ("owner",)),
     "andon_loop_last_success_timestamp_seconds": ("When a loop last ended a pass well.", ("loop",)),
 }
@@ -42,6 +46,7 @@ class Facts:
         self.oldest = jobs.oldest_queued_at(connection)
         self.unbooted = fleet_views.oldest_unbooted(connection)
         self.pools = fleet_views.pool_views(connection, config)
+        self.budgets = budgets.all_budgets(connection)
         self.slots: dict[tuple[str, str], int] = {}
         for host in fleet_views.host_views(connection):
             for slot in host.slots:
@@ -79,6 +84,12 @@ class Metrics:
         for name in ("andon_jobs", "andon_oldest_dispatchable_seconds", "andon_slots", "andon_hosts"):
             # What is no longer there must not keep its last value.
             self._gauges[name].clear()
+        remaining = self._gauges["andon_github_budget_remaining"]
+        remaining.clear()
+        for budget in facts.budgets:
+            if budget.remaining is not None:
+                name = budget.account if budget.resource == "core" else f"{budget.account} {budget.resource}"
+                remaining.labels(installation=name).set(budget.remaining)
         for (status, pool), count in facts.jobs.items():
             self._gauges["andon_jobs"].labels(status=status, pool=pool).set(count)
         for (intent, observed), count in facts.hosts.items():

@@ -43,6 +43,27 @@ def test_it_does_what_is_due_and_posts_what_is_ready(fleet):
     assert [send.status_code for send in fleet.github.hooks.log_of(hook)] == [202, 202, 504]
 
 
+def test_what_becomes_due_sooner_than_the_pump_sleeps_wakes_it(fleet):
+    done = []
+
+    async def story():
+        pumping = asyncio.ensure_future(Pump(fleet.github, None).run())
+        try:
+            timers = fleet.world.timers
+            timers.at(fleet.world.after(600), lambda: done.append(fleet.clock.monotonic()))
+            await fleet.clock.run_for(0)
+            timers.at(fleet.world.after(1), lambda: done.append(fleet.clock.monotonic()))
+            await fleet.clock.run_for(1)
+            assert done == [1]
+            await fleet.clock.run_for(599)
+        finally:
+            pumping.cancel()
+            await asyncio.gather(pumping, return_exceptions=True)
+
+    asyncio.run(story())
+    assert done == [1, 600]
+
+
 def test_the_page_names_every_fault():
     page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f"| `{kind}` |" not in page] == []

@@ -71,11 +71,14 @@ def test_3_an_idle_runner_vanishes_and_its_listener_is_told_to_end_well(make_fle
 
 
 def test_3_a_runner_with_a_job_does_not_vanish(fleet):
-    strike(fleet, "runner_vanishes", seconds=120)
+    strike(fleet, "runner_vanishes", seconds=30, count=2)
     (job,) = fleet.run()
     listener = fleet.listener()
+    fleet.pass_time(31)
+    assert listener.runner.assigned is job
     assert listener.take() is job
     fleet.pass_time(200)
+    assert listed(fleet) == [listener.runner.name]
     fleet.github.execution.renew(listener.runner, job.id)
     listener.finish(job)
     assert job.conclusion == "success"
@@ -223,9 +226,11 @@ def test_9_a_queued_comes_after_its_completed(fleet):
     strike(fleet, "delivery_after_completed", match=Match(action="queued"))
     (job,) = fleet.run()
     listener = fleet.listener()
-    listener.finish(listener.take())
+    listener.take()
     (other,) = fleet.run()
-    assert told(fleet) == [(job.id, "in_progress"), (job.id, "completed"), (other.id, "queued"), (job.id, "queued")]
+    assert told(fleet) == [(job.id, "in_progress"), (other.id, "queued")]
+    listener.finish(job)
+    assert told(fleet) == [(job.id, "completed"), (job.id, "queued")]
 
 
 def test_9_a_queued_that_nothing_follows_comes_by_itself(fleet):
@@ -252,6 +257,17 @@ def test_10_a_job_that_ended_is_never_completed(fleet):
     fleet.github.runs.cancel(job.run, force=True)
     fleet.pass_time(0)
     assert job.conclusion == "cancelled"
+
+
+def test_10_a_cancel_that_was_on_its_way_does_not_complete_it_either(fleet):
+    strike(fleet, "job_never_completed")
+    (job,) = fleet.run()
+    listener = fleet.listener()
+    listener.take()
+    fleet.github.runs.cancel(job.run)
+    listener.finish(job, "cancelled")
+    fleet.pass_time(86_400)
+    assert job.stage is Stage.IN_PROGRESS
 
 
 def test_10_a_run_that_failed_to_start_has_jobs_that_say_queued(fleet):

@@ -40,9 +40,7 @@ class StageProcess:
         self._log = log
 
     @classmethod
-    async def start(
-        cls, what: str, arguments: Sequence[str], *, log: Path, module: str = "andon"
-    ) -> "StageProcess":
+    async def start(cls, what: str, arguments: Sequence[str], *, log: Path, module: str = "andon") -> "StageProcess":
         """Starts it; `what` is how it is called when something is wrong. Raises OSError."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:

@@ -292,6 +292,35 @@ def upgrade() -> None:
         sa.Column("replica", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_nudges")),
     )
+    op.create_table(
+        "budgets",
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("resource", sa.String(), nullable=False),
+        sa.Column("owners", sa.Text(), nullable=False),
+        sa.Column("limit", sa.Integer(), nullable=True),
+        sa.Column("remaining", sa.Integer(), nullable=True),
+        sa.Column("reserve", sa.Integer(), nullable=False),
+        sa.Column("resets_at", sa.BigInteger(), nullable=True),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=False),
+        sa.Column("degraded", sa.String(), nullable=True),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("held", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "resource", name=op.f("pk_budgets")),
+    )
+    op.create_table(
+        "enrolment_tokens",
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_enrolment_tokens")),
+    )
+    with op.batch_alter_table("enrolment_tokens", schema=None) as batch_op:
+        batch_op.create_index("ix_enrolment_tokens_host", ["host"], unique=False)
 
 
 def downgrade() -> None:

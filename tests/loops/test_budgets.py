@@ -1,0 +1,47 @@
+"""Quotas at GitHub are written down, shown, and taken over by who leads next (R8)."""
+
+from typing import Any
+
+from andon.loops.budgets import KeepBudgets
+from andon.store import budgets, journal
+
+
+async def limited(world: Any) -> None:
+    """GitHub refuses a call, and names a time."""
+    world.run("build")
+    world.fault(kind="api_rate_limited", seconds=600, count=1)
+    await world.sweep()
+
+
+def test_a_limit_is_shown_on_every_board_and_its_end_is_told(play: Any) -> None:
+    async def story(world: Any) -> None:
+        keep = KeepBudgets(world.fleet)
+        await keep.run_once()
+        assert await world.store.read(budgets.degraded) == []
+        await limited(world)
+        await keep.run_once()
+        (held,) = await world.store.read(budgets.degraded)
+        assert held.until is not None and held.degraded
+        await world.pass_time(700)
+        await world.sweep()
+        await keep.run_once()
+        assert await world.store.read(budgets.degraded) == []
+        lines = await world.store.read(lambda connection: journal.newest(connection, 500))
+        told = [line.entry.kind for line in reversed(lines) if line.entry.kind.startswith("github.")]
+        assert told == ["github.degraded", "github.recovered"]
+
+    play(story)
+
+
+def test_who_leads_next_sends_nothing_inside_a_pause_that_its_predecessor_was_told(play: Any) -> None:
+    async def story(world: Any) -> None:
+        await limited(world)
+        await KeepBudgets(world.fleet).run_once()
+        asked = sum(world.calls.values())
+        successor = world.another_process()
+        await KeepBudgets(world.fleet).run_once()
+        await world.sweep()
+        assert sum(world.calls.values()) == asked
+        assert successor.budgets()[0].degraded is not None
+
+    play(story)
