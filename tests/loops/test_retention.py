@@ -111,7 +111,17 @@ async def prune_all(retention: Retention) -> int:
 
 def test_every_table_that_grows_has_a_period() -> None:
     assert set(KEPT) == TABLES
-    standing = {"meta", "jit_configs", "hosts", "host_tokens", "enrolment_tokens", "slots", "leases", "nudges"}
+    standing = {
+        "meta",
+        "jit_configs",
+        "hosts",
+        "host_tokens",
+        "enrolment_tokens",
+        "slots",
+        "leases",
+        "nudges",
+        "budgets",
+    }
     assert set(metadata.tables) == TABLES | standing, "a new table is bounded by its nature, or has a period"
     assert KEPT["claims"] >= timedelta(days=30), "runner ends (R34)"
     assert KEPT["deliveries"] >= timedelta(days=7), "GitHub redelivers for so long"

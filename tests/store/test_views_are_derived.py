@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, inspect, select, update
 
 from andon.model.api import ClaimView, HostView, JobView, OwnerView, PoolView, RunnerRef, RunnerView, SlotView
+from andon.model.budget import BudgetView
 from andon.model.claim_states import LIVE, ClaimEvent, ClaimState
 from andon.model.config import Config, Owner, Pool
 from andon.model.host_states import HostObserved, Intent
@@ -23,7 +24,7 @@ from andon.rules.dispatch import Policy, WaitingJob, trusts
 from andon.rules.pools import pool_for
 from andon.rules.slot_views import closed_by, slot_state
 from andon.rules.why import Situation, why
-from andon.store import claims, fleet_views, hosts, job_views, jobs, pauses, schema
+from andon.store import budgets, claims, fleet_views, hosts, job_views, jobs, pauses, schema
 from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change, advance
@@ -52,6 +53,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     hosts: dict[str, Host]
     slots: list[Slot]
     pauses: list[Pause]
+    budgets: list[BudgetView]
 
     @property
     def live(self) -> list[Claim]:
@@ -81,6 +83,7 @@ def rows_of(connection: Connection) -> Rows:
         hosts={host.name: host for host in all_of(schema.hosts, Host)},
         slots=all_of(schema.slots, Slot),
         pauses=all_of(schema.pauses, Pause),
+        budgets=all_of(schema.budgets, BudgetView),
     )
 
 
@@ -236,6 +239,7 @@ def owner_view(rows: Rows, login: str) -> OwnerView:
         waiting=sum(job.owner == login for job in rows.unclaimed()),
         paused_until=pause.until if pause else None,
         pause_reason=pause.reason if pause else None,
+        budgets=tuple(each for each in rows.budgets if login in each.owners),
     )
 
 
@@ -300,7 +304,16 @@ class History:
 
     def step(self, tx: Tx) -> None:
         self.clock.advance(self.chance.choice([0.5, 5, 40]))
-        steps = (self._new_job, self._news, self._dispatch, self._claim, self._report, self._intent, self._pause)
+        steps = (
+            self._new_job,
+            self._news,
+            self._dispatch,
+            self._claim,
+            self._report,
+            self._intent,
+            self._pause,
+            self._budget,
+        )
         self.chance.choices((*steps, self._run_told), weights=(2, 3, 2, 3, 1, 1, 1, 1))[0](tx)
 
     def _new_job(self, tx: Tx) -> None:
@@ -381,6 +394,25 @@ class History:
         if self.chance.random() < 0.3:
             host = schema.hosts.c.name == self.chance.choice(HOSTS)
             tx.connection.execute(update(schema.hosts).where(host).values(intent=intent))
+
+    def _budget(self, tx: Tx) -> None:
+        told = [
+            BudgetView(
+                account=account,
+                resource="core",
+                owners=owners,
+                limit=5000,
+                remaining=self.chance.randrange(5000),
+                reserve=1000,
+                resets_at=None,
+                used=1,
+                refused=0,
+                degraded=self.chance.choice([None, "a pause"]),
+                until=None,
+            )
+            for account, owners in (("app 1", ("acme", "bits")), ("app 2", ("acme",)))
+        ]
+        budgets.save(tx, told[: self.chance.randrange(3)])
 
     def _pause(self, tx: Tx) -> None:
         pauses.pause(tx, "acme", reason="a failure", pool=self.chance.choice(["", "linux"]))
