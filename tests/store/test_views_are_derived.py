@@ -304,17 +304,8 @@ class History:
 
     def step(self, tx: Tx) -> None:
         self.clock.advance(self.chance.choice([0.5, 5, 40]))
-        steps = (
-            self._new_job,
-            self._news,
-            self._dispatch,
-            self._claim,
-            self._report,
-            self._intent,
-            self._pause,
-            self._budget,
-        )
-        self.chance.choices((*steps, self._run_told), weights=(2, 3, 2, 3, 1, 1, 1, 1))[0](tx)
+        steps = (self._new_job, self._news, self._dispatch, self._claim, self._report, self._intent, self._pause)
+        self.chance.choices((*steps, self._run_told, self._budget), weights=(2, 3, 2, 3, 1, 1, 1, 1, 1))[0](tx)
 
     def _new_job(self, tx: Tx) -> None:
         number = len(self.known) + 1
