@@ -260,3 +260,18 @@ def test_a_crash_half_way_through_a_drain_stores_nothing_twice(
 
     play(store, clock, tmp_path, story)
     assert len(stored(store)) == 250
+
+
+def test_a_full_disk_does_not_hide_that_the_database_is_there_again(
+    store: Store, clock: VirtualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(intake: Intake, database: Patient) -> None:
+        database.away = True
+        with monkeypatch.context() as full:
+            full.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            with pytest.raises(OSError, match="No space"):
+                await intake.keep(received(1))
+        database.away = False
+        assert await intake.keep(received(2)) is Kept.STORED
+
+    play(store, clock, tmp_path, story)

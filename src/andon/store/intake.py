@@ -5,7 +5,7 @@ a transaction is being written shares the next one: a statement costs more than 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from sqlalchemy.exc import DataError, IntegrityError
@@ -27,6 +27,10 @@ _FAULTS_OF_THE_DELIVERY = (DataError, IntegrityError, ValueError)
 """What the database says of values that it cannot take; anything else says that it is away."""
 
 
+_Answer = asyncio.Future[bool | None]
+"""Whether the delivery was new; None: not known in time."""
+
+
 class Kept(StrEnum):
     """Where a delivery went."""
 
@@ -42,8 +46,10 @@ class Intake:
         self._store, self._spool, self._log = store, spool, log
         self._away = spool.waiting
         """The database failed last, and has not answered since: it is not asked by each delivery."""
-        self._next: list[tuple[Received, asyncio.Future[bool]]] = []
+        self._next: list[tuple[Received, _Answer]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._late: set[asyncio.Task[list[bool]]] = set()
+        """Transactions that nobody waits for any more."""
 
     @property
     def spooling(self) -> bool:
@@ -57,7 +63,8 @@ class Intake:
 
     async def keep(self, received: Received) -> Kept:
         """Returns once the delivery is durable. Raises OSError or SpoolFull when it is nowhere."""
-        if not self._away:
+        # With nothing on the disk, nobody would find out that the database is there again.
+        if not self._away or not self._spool.waiting:
             try:
                 new = await self._store_in_time(received)
             except Exception as error:
@@ -89,33 +96,38 @@ class Intake:
 
     async def _store_in_time(self, received: Received) -> bool | None:
         """Whether the delivery was new; None when the database takes too long."""
-        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        stored: _Answer = asyncio.get_running_loop().create_future()
         self._next.append((received, stored))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="intake")
-        done, _ = await asyncio.wait({stored}, timeout=PATIENCE_S)
-        if done:
-            return stored.result()
-        # It may still be written; the same GUID out of the spool is then a duplicate.
-        stored.cancel()
-        return None
+        return await stored
 
     async def _write(self) -> None:
+        """Writes what has come, a transaction after the other; one timer serves all that share it."""
         try:
             while self._next:
                 batch, self._next = self._next[:MOST], self._next[MOST:]
-                try:
-                    results = await self._keep([received for received, _ in batch])
-                except Exception as error:
-                    for _, stored in batch:
-                        if not stored.done():
-                            stored.set_exception(error)
+                writing = asyncio.create_task(self._keep([received for received, _ in batch]))
+                await asyncio.wait({writing}, timeout=PATIENCE_S)
+                if not writing.done():
+                    # It may still be written; the same GUID out of the spool is then a duplicate.
+                    self._late.add(writing)
+                    writing.add_done_callback(self._came_late)
+                    late, self._next = [*batch, *self._next], []
+                    _settle(late, lambda stored, _: stored.set_result(None))
+                elif (error := writing.exception()) is not None:
+                    _settle(batch, lambda stored, _, error=error: stored.set_exception(error))
                 else:
-                    for (_, stored), new in zip(batch, results, strict=True):
-                        if not stored.done():
-                            stored.set_result(new)
+                    results = writing.result()
+                    _settle(batch, lambda stored, at, results=results: stored.set_result(results[at]))
         finally:
             self._writing = None
+
+    def _came_late(self, writing: asyncio.Task[list[bool]]) -> None:
+        self._late.discard(writing)
+        if not writing.cancelled():
+            # Looked at, so that nobody complains; the spool has what it was about.
+            writing.exception()
 
     async def _keep(self, batch: Sequence[Received]) -> list[bool]:
         return await self._store.write(lambda tx: keep_all(tx, batch))
@@ -134,6 +146,13 @@ class Intake:
                 await self._spool.put_aside(each)
                 self._log.error("delivery.put_aside", guid=each.guid, reason=_short(error))
         return new
+
+
+def _settle(batch: Sequence[tuple[Received, _Answer]], settle: Callable[[_Answer, int], None]) -> None:
+    """Answers those that still wait: whoever sent one may have gone meanwhile."""
+    for at, (_, stored) in enumerate(batch):
+        if not stored.done():
+            settle(stored, at)
 
 
 def _short(error: Exception) -> str:
