@@ -48,8 +48,8 @@ class Intake:
         """The database failed last, and has not answered since: it is not asked by each delivery."""
         self._next: list[tuple[Received, _Answer]] = []
         self._writing: asyncio.Task[None] | None = None
-        self._late: set[asyncio.Task[list[bool]]] = set()
-        """Transactions that nobody waits for any more."""
+        self._under_way: set[asyncio.Task[list[bool]]] = set()
+        """Transactions being written, some of which nobody waits for any more."""
 
     @property
     def spooling(self) -> bool:
@@ -108,11 +108,11 @@ class Intake:
             while self._next:
                 batch, self._next = self._next[:MOST], self._next[MOST:]
                 writing = asyncio.create_task(self._keep([received for received, _ in batch]))
+                self._under_way.add(writing)
+                writing.add_done_callback(self._ended)
                 await asyncio.wait({writing}, timeout=PATIENCE_S)
                 if not writing.done():
                     # It may still be written; the same GUID out of the spool is then a duplicate.
-                    self._late.add(writing)
-                    writing.add_done_callback(self._came_late)
                     late, self._next = [*batch, *self._next], []
                     _settle(late, lambda stored, _: stored.set_result(None))
                 elif (error := writing.exception()) is not None:
@@ -123,10 +123,10 @@ class Intake:
         finally:
             self._writing = None
 
-    def _came_late(self, writing: asyncio.Task[list[bool]]) -> None:
-        self._late.discard(writing)
+    def _ended(self, writing: asyncio.Task[list[bool]]) -> None:
+        self._under_way.discard(writing)
         if not writing.cancelled():
-            # Looked at, so that nobody complains; the spool has what it was about.
+            # Looked at, so that nobody complains of one that came late; the spool has what it was about.
             writing.exception()
 
     async def _keep(self, batch: Sequence[Received]) -> list[bool]:
