@@ -107,9 +107,7 @@ class Intake:
         try:
             while self._next:
                 batch, self._next = self._next[:MOST], self._next[MOST:]
-                writing = asyncio.create_task(self._keep([received for received, _ in batch]))
-                self._under_way.add(writing)
-                writing.add_done_callback(self._ended)
+                writing = self._begin([received for received, _ in batch])
                 await asyncio.wait({writing}, timeout=PATIENCE_S)
                 if not writing.done():
                     # It may still be written; the same GUID out of the spool is then a duplicate.
@@ -122,6 +120,12 @@ class Intake:
                     _settle(batch, lambda stored, at, results=results: stored.set_result(results[at]))
         finally:
             self._writing = None
+
+    def _begin(self, batch: Sequence[Received]) -> asyncio.Task[list[bool]]:
+        writing = asyncio.create_task(self._keep(batch), name="intake batch")
+        self._under_way.add(writing)
+        writing.add_done_callback(self._ended)
+        return writing
 
     def _ended(self, writing: asyncio.Task[list[bool]]) -> None:
         self._under_way.discard(writing)
