@@ -28,8 +28,8 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("web and pages", [*PYTEST, "tests/web"]),
     ("agent, real processes", [*PYTEST, "tests/agent"]),
     ("sandbox, runner, demo", [*PYTEST, "tests/sim"]),
-    ("commands", [*PYTEST, "tests/cli", "tests/docs"]),
-    ("200 jobs, disturbed; and with SIGKILL", [*PYTEST, "tests/acceptance"]),
+    ("commands, doctor, installing", [*PYTEST, "tests/cli", "tests/docs", "tests/doctor", "tests/setup"]),
+    ("200 jobs, restarts, durability, real workflows", [*PYTEST, "tests/acceptance"]),
     ("bench dispatch, SQLite", [*ANDON, "bench", "dispatch", "--database", "sqlite", "--rounds", "200", "--json"]),
     (
         "bench dispatch, PostgreSQL",

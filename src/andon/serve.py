@@ -48,6 +48,10 @@ ACTS_END_S = 3.0
 """How long acts under way may take once a stop was asked for; with the requests' 3 s: exit in <= 10 s."""
 
 
+GIVE_BACK_S = 1.0
+"""How long giving back the lease may take; without it the next leader waits for its end."""
+
+
 class Wiring:
     """The parts of one control plane and the loops between them."""
 
@@ -69,7 +73,15 @@ class Wiring:
         server, store = config.server, opened.store
         self._clock, self._log, self._metrics = clock, log, metrics
         self._shared = opened.shared
-        leadership = Leadership(store, clock, log, holder=replica, alone=not opened.shared)
+        leadership = Leadership(
+            store,
+            clock,
+            log,
+            holder=replica,
+            alone=not opened.shared,
+            before_leading=lambda: self._budgets.take_over(),
+            leads_now=lambda: self._wake([EVERYTHING]),
+        )
         self.fleet = Fleet(
             config=config,
             store=store,
@@ -80,6 +92,7 @@ class Wiring:
             count=metrics.count,
             lease=leadership.lease,
         )
+        self._budgets = KeepBudgets(self.fleet)
         self._outbox = Outbox(self.fleet, acts(self.fleet), lambda: self.loops["outbox"].nudge())
         sweep = Sweep(
             self.fleet,
@@ -93,7 +106,7 @@ class Wiring:
             ),
             "dispatch": self._loop("dispatch", Dispatch(self.fleet).run_once, 5.0),
             "outbox": self._loop("outbox", self._outbox.run_once, 5.0),
-            "budgets": self._loop("budgets", KeepBudgets(self.fleet).run_once, 10.0),
+            "budgets": self._loop("budgets", self._budgets.run_once, 10.0),
             "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, 10.0),
             "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, 5.0),
             "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),
@@ -166,7 +179,9 @@ class Wiring:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._outbox.stop(ACTS_END_S)
-            await self._leadership.give_back()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_S):
+                    await self._leadership.give_back()
 
 
 async def serve_control_plane(
@@ -190,6 +205,7 @@ async def serve_control_plane(
     listener = listening_socket(address.host, address.port)
     replica = ids.new("rep")
     try:
+        credentials = credentials_from(config.github, data, clock)
         opened = open_store(config.server.database, data, clock=clock, ids=ids, log=log, replica=replica)
     except BaseException:
         listener.close()
@@ -198,7 +214,7 @@ async def serve_control_plane(
     metrics = Metrics()
     transport = Transport(
         config.github.api_url,
-        credentials_from(config.github, data, clock),
+        credentials,
         clock,
         budget_percent=config.github.budget_percent,
         count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
@@ -241,7 +257,7 @@ def _webhook_secret(config: Config, data: Path) -> str:
     file = data / config.github.webhook_secret_file
     if config.github.ingest == "poll" and not file.exists():
         return new_secret()
-    return read_secret(file, what="webhook secret")
+    return read_secret(file, what="webhook secret", text=True)
 
 
 def _tls(config: Config, data: Path) -> Tls | None:

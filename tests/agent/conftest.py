@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id, end_session
 from andon.model.wire import (
     HOLD_SECONDS,
+    SEQ_HEADER,
     ClaimOrder,
     EndReport,
     EnrolRequest,
@@ -67,6 +69,11 @@ class FakeControlPlane:
         self.acknowledging = True
         self.refusing: int | None = None
         self.resync = False
+        self.newest_seq = 0
+        """Reports up to this number are not read."""
+        self.unread_at: list[float] = []
+        """When they came, in monotonic seconds."""
+        self.tells_newest = True
         self.host_intent = "open"
         self._version = self._told = 0
         self._wake: asyncio.Event | None = None
@@ -140,6 +147,12 @@ class FakeControlPlane:
     async def _sync(self, request: Request) -> Response:
         body = await request.body()
         asked = msgspec.json.decode(body, type=SyncRequest)
+        if asked.seq <= self.newest_seq:
+            with self.changed:
+                self.unread_at.append(time.monotonic())
+                self.changed.notify_all()
+            told = {SEQ_HEADER: str(self.newest_seq)} if self.tells_newest else {}
+            return Response(status_code=204, headers=told)
         refusing = self.refusing
         if request.headers["authorization"] != f"Bearer {TOKEN}":
             refusing = 401

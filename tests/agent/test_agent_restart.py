@@ -115,3 +115,34 @@ def test_a_shim_shrugs_off_signals_meant_for_it(server, make_agent):
     for name in ("go", "end"):
         (one.folder / "runner" / name).touch()
     assert server.until_end("c1").exit == 5
+
+
+FAR_AHEAD = 9_000_000_000_000_000_000
+
+
+def test_a_clock_that_was_set_back_before_the_restart_loses_no_end(server, make_agent, until):
+    agent = make_agent(LISTENS)
+    agent.start()
+    server.claim("c1")
+    server.until_slot(0, "listening")
+    agent.end(signal.SIGKILL)
+    for name in ("go", "end"):
+        (agent.one("c1").folder / "runner" / name).touch()
+    until(lambda: agent.one("c1").life is Life.ENDED, "c1 ended")
+    # As after a step back: what was reported before has the higher number.
+    server.newest_seq = FAR_AHEAD
+    agent.start()
+    assert server.until_end("c1").exit == 5
+    assert server.requests[-1].seq > FAR_AHEAD
+    assert len(server.unread_at) == 1
+    assert agent.log.read_text().count("sync.behind") == 1
+
+
+def test_an_agent_that_is_not_read_does_not_ask_in_circles(server, make_agent):
+    # An older control plane does not say where to go on.
+    server.newest_seq, server.tells_newest = FAR_AHEAD, False
+    agent = make_agent(LISTENS, timing={"breath": 0.3})
+    agent.start()
+    server.until(lambda: len(server.unread_at) >= 4, "four tries")
+    gaps = [after - before for before, after in zip(server.unread_at, server.unread_at[1:], strict=False)]
+    assert min(gaps) > 0.2

@@ -90,7 +90,7 @@ class _Caller:
         intake = Intake(store, Spool(folder, SortableIds(clock, Random(1))), logger("test"))
         control = a_control_plane(store, clock, config, viewer_token="viewer-token", intake=intake)
         transport = httpx2.ASGITransport(app=make_app(control), client=("127.0.0.1", 1), raise_app_exceptions=False)
-        self._client = httpx2.AsyncClient(transport=transport, base_url="http://andon.test")
+        self._client = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8470")
         self._token = token
         self._turns = itertools.count()
         self.answers: Counter[int] = Counter()
@@ -100,7 +100,7 @@ class _Caller:
         bent = next(self._turns) % 2 == 0
         if bent:
             _bent(case, headers)
-        sent = case.as_transport_kwargs(base_url="http://andon.test", headers=headers)
+        sent = case.as_transport_kwargs(base_url="http://127.0.0.1:8470", headers=headers)
         request = self._client.build_request(
             sent["method"],
             sent["url"],

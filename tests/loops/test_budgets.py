@@ -39,7 +39,7 @@ def test_who_leads_next_sends_nothing_inside_a_pause_that_its_predecessor_was_to
         await KeepBudgets(world.fleet).run_once()
         asked = sum(world.calls.values())
         successor = world.another_process()
-        await KeepBudgets(world.fleet).run_once()
+        await KeepBudgets(world.fleet).take_over()
         await world.sweep()
         assert sum(world.calls.values()) == asked
         assert successor.budgets()[0].degraded is not None

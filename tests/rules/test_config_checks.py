@@ -115,6 +115,10 @@ TLS = 'tls_cert_file = "c.pem"\ntls_key_file = "k.pem"\n'
 WARNINGS: list[tuple[str, tuple[str | int, ...]]] = [
     (f'[server]\npublic_url = "http://ci.example.org"\n{TLS}' + GOOD, ("server", "public_url")),
     ('[server]\nblobs = "s3://b/p"\n' + GOOD, ("server", "blobs")),
+    ('[server]\npublic_url = "https://ci.example.org"\n' + GOOD, ("server", "public_url")),
+    ('[server]\npublic_url = "http://10.0.0.9:8470"\n' + GOOD, ("server", "public_url")),
+    ('[server]\npublic_url = "https://localhost"\n' + GOOD, ("server", "public_url")),
+    (GITHUB + 'api_url = "http://ghe.example.org/api/v3"\n' + OWNER + POOL, ("github", "api_url")),
     (GITHUB + POOL, ()),
     (GITHUB + OWNER, ()),
     (GITHUB + POOL + '[[owner]]\nlogin = "acme"\n', ("owner", 0)),
@@ -154,7 +158,9 @@ def test_warnings(text: str, path: tuple[str | int, ...]) -> None:
         'listen = "[::1]:8470"',
         'listen = "0.0.0.0:8470"\nbehind_proxy = true',
         'listen = "0.0.0.0:443"\ntls_cert_file = "c"\ntls_key_file = "k"',
-        'public_url = "https://ci.example.org/andon"',
+        'public_url = "https://ci.example.org/andon"\nbehind_proxy = true',
+        'public_url = "http://localhost:8470"',
+        f'public_url = "https://ci.example.org/andon"\n{TLS}',
         'database = "sqlite:////var/lib/andon/andon.db"',
     ],
 )

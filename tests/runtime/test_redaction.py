@@ -16,10 +16,25 @@ def test_secret_fields_are_hidden_and_paths_are_not() -> None:
     assert redact_fields(fields) == {"jit": HIDDEN, "host_token": HIDDEN, "token_file": "github.token", "job": 1}
 
 
+def test_secrets_are_hidden_at_any_depth() -> None:
+    token = "ghs_" + "a" * 36
+    fields: dict[str, object] = {
+        "lines": [f"git clone https://x:{token}@host", ("plain", {token: 1})],
+        "order": {"jit": "x", "claim": "clm_1", "more": {"password": "y", "text": token}},
+    }
+    assert redact_fields(fields) == {
+        "lines": [f"git clone https://x:{HIDDEN}@host", ("plain", {HIDDEN: 1})],
+        "order": {"jit": HIDDEN, "claim": "clm_1", "more": {"password": HIDDEN, "text": HIDDEN}},
+    }
+
+
 @given(st.text(max_size=10), st.text(max_size=10))
 def test_credentials_are_hidden_wherever_they_stand(before: str, after: str) -> None:
     for secret in (
         "ghp_" + "a" * 36,
+        "ghs_" + "a1.b-2_" * 6,
+        "eyJhbGciOiJSUzI1NiJ9." + "e" * 30 + ".s-_" + "f" * 20,
+        "eyJ" + "aB3+/" * 10 + "==",
         "github_pat_" + "b" * 30,
         "Bearer abcdef123456",
         "aot_" + "c" * 43,

@@ -135,6 +135,9 @@ def test_a_server_that_is_not_there_is_one_sentence_without_the_password() -> No
         Refused, match=r"^postgresql://andon:\*\*\*@127.0.0.1:1/x: PostgreSQL cannot be used \(.*refused.*"
     ):
         PostgresDatabase("postgresql://andon:hush@127.0.0.1:1/x")
+    assert "hush" not in server_address("postgresql://h/x?user=u&password=hush")
+    with pytest.raises(Refused, match="is no address"):
+        server_address("postgresql://u@h:port/x")
     with pytest.raises(Refused, match="no database is named"):
         server_address("postgresql://andon@127.0.0.1")
 

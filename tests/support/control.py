@@ -53,13 +53,16 @@ def a_control_plane(store: Store, clock: VirtualClock, config: Config | None = N
 
 
 def ask(
-    control: ControlPlane, work: Callable[[httpx2.AsyncClient], Coroutine[Any, Any, Any]], client: str = "127.0.0.1"
+    control: ControlPlane,
+    work: Callable[[httpx2.AsyncClient], Coroutine[Any, Any, Any]],
+    client: str = "127.0.0.1",
+    base_url: str = "http://127.0.0.1:8470",
 ) -> Any:
     """Runs `work` with a client of the application; `client` is where it seems to come from."""
 
     async def main() -> Any:
         transport = httpx2.ASGITransport(app=make_app(control), client=(client, 1))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://andon.test") as http:
+        async with httpx2.AsyncClient(transport=transport, base_url=base_url) as http:
             return await work(http)
 
     return asyncio.run(main())

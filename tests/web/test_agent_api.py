@@ -8,13 +8,14 @@ import msgspec
 import pytest
 
 from andon.model.claim_states import ClaimState
-from andon.model.wire import SyncAnswer, SyncRequest
+from andon.model.config import Server
+from andon.model.wire import SEQ_HEADER, SlotState, SyncAnswer, SyncRequest
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims, hosts
 from andon.store.apply_news import apply_job_news
 from andon.store.transaction import Store
 from andon.web.control_plane import ControlPlane
-from tests.support.builders import a_claim, a_config, a_report, idle, job_news
+from tests.support.builders import a_claim, a_config, a_report, idle, job_news, slot_of, the_end
 from tests.support.control import ENROLMENT, a_control_plane, ask
 from tests.support.running import read, write
 
@@ -91,6 +92,44 @@ def test_a_proxy_on_this_machine_does_not_make_everybody_local(store: Store, clo
         return await http.post("/agent/v1/enrol", json=enrol_body(clock), headers=headers)
 
     assert ask(a_control_plane(store, clock), work).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("base_url", "status"),
+    [
+        ("http://127.0.0.1:8470", 201),
+        ("http://localhost:8470", 201),
+        ("http://[::1]:8470", 201),
+        ("http://[::1]", 201),
+        ("http://localhost", 201),
+        ("http://ci.example.org", 401),
+        ("http://localhost.example.org:8470", 401),
+        ("http://10.0.0.9:8470", 401),
+    ],
+)
+def test_a_silent_proxy_is_known_by_the_host_that_it_passes_on(
+    store: Store, clock: VirtualClock, base_url: str, status: int
+) -> None:
+    answer = ask(a_control_plane(store, clock), lambda http: enrol(http, clock), base_url=base_url)
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [
+        (Server(public_url="https://ci.example.org"), 401),
+        (Server(public_url="http://ci.example.org"), 401),
+        (Server(public_url="https://localhost"), 401),
+        (Server(behind_proxy=True), 401),
+        (Server(public_url="http://localhost:8470"), 201),
+        (Server(public_url="https://ci.example.org", tls_cert_file="c", tls_key_file="k"), 201),
+    ],
+)
+def test_a_proxy_that_rewrites_the_host_is_known_by_the_public_url(
+    store: Store, clock: VirtualClock, server: Server, status: int
+) -> None:
+    control = a_control_plane(store, clock, a_config(server=server))
+    assert ask(control, lambda http: enrol(http, clock)).status_code == status
 
 
 def test_unknown_and_foreign_tokens_are_refused(store: Store, clock: VirtualClock) -> None:
@@ -170,6 +209,43 @@ def test_an_older_sync_changes_nothing(store: Store, clock: VirtualClock) -> Non
 
     assert ask(a_control_plane(store, clock), work) == 204
     assert len(read(store, hosts.free_slots)) == 2
+
+
+async def _runs_claim_1(store: Store, http: Any, clock: VirtualClock, *, seq: int) -> str:
+    """An enrolled host that runs clm_1 and reported with this `seq`; gives its token."""
+    token = (await enrol(http, clock)).json()["host_token"]
+    claim = a_claim(state=ClaimState.LAUNCHED)
+
+    def launch(tx: Any) -> None:
+        apply_job_news(tx, job_news(), a_config())
+        claims.reserve(tx, [claim])
+
+    await store.write(launch)
+    assert (await sync(http, token, a_report((slot_of(claim, SlotState.STARTING),), seq=seq))).status_code == 200
+    return token
+
+
+@pytest.mark.parametrize("replica", ["the same", "another"])
+def test_an_agent_whose_clock_was_set_back_hears_where_to_go_on_and_loses_no_end(
+    store: Store, clock: VirtualClock, replica: str
+) -> None:
+    first = a_control_plane(store, clock)
+    second = first if replica == "the same" else a_control_plane(store, clock)
+    ended = (the_end(a_claim()),)
+
+    async def before(http: Any) -> str:
+        return await _runs_claim_1(store, http, clock, seq=1000)
+
+    async def after(http: Any) -> None:
+        unread = await asyncio.wait_for(sync(http, token, a_report((idle(0),), seq=7, ended=ended)), 10)
+        assert (unread.status_code, unread.headers[SEQ_HEADER], unread.content) == (204, "1000", b"")
+        assert not (await store.read(lambda connection: claims.get_claims(connection, ["clm_1"])))["clm_1"].ended_at
+        answer = await asyncio.wait_for(sync(http, token, a_report((idle(0),), seq=1001, ended=ended)), 10)
+        assert msgspec.json.decode(answer.content, type=SyncAnswer).ack == 1001
+        assert (await store.read(lambda connection: claims.get_claims(connection, ["clm_1"])))["clm_1"].ended_at
+
+    token = ask(first, before)
+    ask(second, after)
 
 
 def test_a_restarted_control_plane_that_knows_no_slots_asks_for_all_of_them(store: Store, clock: VirtualClock) -> None:

@@ -89,6 +89,40 @@ def test_an_endless_body_is_not_read_to_its_end(store: Store, clock: VirtualCloc
     assert read <= MAX_BODY // (1 << 20) + 2
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [(None, "no_signature"), ("nonsense", "bad_signature"), ("sha1=" + "0" * 40, "bad_signature")],
+)
+def test_without_a_signature_no_byte_of_the_body_is_read(
+    store: Store, clock: VirtualClock, given: str | None, reason: str
+) -> None:
+    read = 0
+
+    async def chunks() -> Any:
+        nonlocal read
+        read += 1
+        yield BODY
+
+    control = a_control_plane(store, clock)
+    changes: dict[str, Any] = {"x-hub-signature-256": given}
+    headers = delivery_headers(BODY, **changes)
+
+    async def work(http: Any) -> tuple[int, str]:
+        answer = await http.post("/webhooks/github", content=chunks(), headers=headers)
+        return answer.status_code, (await http.get("/metrics")).text
+
+    status, metrics = ask(control, work)
+    assert (status, read) == (401, 0)
+    counted = f'event="workflow_job",outcome="refused",reason="{reason}"'
+    assert [line for line in metrics.splitlines() if counted in line and line.endswith(" 1.0")]
+
+
+def test_a_declared_length_that_is_too_large_is_413_signed_or_not(store: Store, clock: VirtualClock) -> None:
+    unsigned: dict[str, Any] = {"x-hub-signature-256": None}
+    headers = delivery_headers(BODY, **unsigned) | {"content-length": str(MAX_BODY + 1)}
+    assert post(store, clock, BODY, headers).status_code == 413
+
+
 def test_a_duplicate_is_acknowledged_and_stored_once(store: Store, clock: VirtualClock) -> None:
     for _ in range(2):
         assert post(store, clock, BODY, delivery_headers(BODY)).status_code == 202

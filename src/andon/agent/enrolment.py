@@ -8,7 +8,7 @@ from andon.agent.layout import Root
 from andon.model.wire import EnrolAnswer, EnrolRequest
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
-from andon.runtime.files import write_atomically
+from andon.runtime.files import PlaceKept
 from andon.runtime.http_client import Answer, HttpClient, Unreachable, Untrusted
 from andon.runtime.logging import Logger
 
@@ -20,6 +20,8 @@ _ADVICE = {
     422: "Correct this host's clock or its [agent] name.",
     426: "Install the version of Andon that the control plane has.",
 }
+_WRITES = 5
+"""How often a person's command tries to write the host token before it gives up."""
 
 
 class EnrolmentRefused(Refused):
@@ -40,28 +42,54 @@ async def enrol(
 ) -> str:
     """The host token, kept in `<root>/host.token`; a `patient` one tries until the control plane answers.
 
-    Raises EnrolmentRefused with one sentence when it answers no, and when it is not to be trusted.
+    Its place on the disk is taken first: the exchange spends a one-use token. Raises EnrolmentRefused
+    with one sentence when the answer is no, when the server is not to be trusted, and, not `patient`,
+    when the host token cannot be kept.
     """
     while True:
         body = EnrolRequest(name=name, token=credential.token, version=version, clock=clock.now())
+        advice = "Is `andon up` running there, and reachable from here?"
         try:
-            answer = await http.request("POST", "/agent/v1/enrol", body=msgspec.json.encode(body))
-            if answer.status in (200, 201):
-                token = msgspec.json.decode(answer.body, type=EnrolAnswer).host_token
-                write_atomically(root.host_token, token.encode() + b"\n", mode=0o600)
-                log.info("host.enrolled", host=name, server=http.base_url)
-                return token
+            with PlaceKept(root.host_token, mode=0o600) as place:
+                answer = await http.request("POST", "/agent/v1/enrol", body=msgspec.json.encode(body))
+                if answer.status in (200, 201):
+                    token = msgspec.json.decode(answer.body, type=EnrolAnswer).host_token
+                    await _keep(place, token, clock=clock, backoff=backoff, log=log, patient=patient)
+                    log.info("host.enrolled", host=name, server=http.base_url)
+                    return token
             if answer.status in _ADVICE:
                 raise EnrolmentRefused(_sentence(http, name, answer))
             problem = answer.error_text()
         except Untrusted as error:
             raise EnrolmentRefused(str(error)) from None
-        except (Unreachable, msgspec.MsgspecError, OSError) as error:
+        except (Unreachable, msgspec.MsgspecError) as error:
             problem = str(error)
+        except OSError as error:
+            problem = f"{root.host_token}: the host token could not be kept there ({error.strerror or error})"
+            advice = "Free space or mend the folder, then run this again: the token was not used."
         if not patient:
-            raise EnrolmentRefused(f"{problem.rstrip('. ')}. Is `andon up` running there, and reachable from here?")
+            raise EnrolmentRefused(f"{problem.rstrip('. ')}. {advice}")
         if not backoff.failures:
             log.warning("enrolment.waiting", server=http.base_url, reason=problem)
+        await clock.sleep(backoff.pause())
+
+
+async def _keep(place: PlaceKept, token: str, *, clock: Clock, backoff: Backoff, log: Logger, patient: bool) -> None:
+    """Writes the host token; what failed is written again, since it is not to be had a second time."""
+    left = _WRITES
+    while True:
+        try:
+            place.fill(token.encode() + b"\n")
+            return
+        except OSError as error:
+            problem = f"{place.path}: the host token cannot be written ({error.strerror or error})"
+        left -= 1
+        if not patient and not left:
+            raise EnrolmentRefused(
+                f"{problem}, and the one-use token is spent. Mend that, then get a fresh one with `andon host add`."
+            )
+        if left == _WRITES - 1:
+            log.warning("enrolment.unwritten", reason=problem)
         await clock.sleep(backoff.pause())
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from andon.agent.backoff import Backoff
 from andon.agent.timing import Timing
-from andon.model.wire import EndReport, SlotReport, SyncAnswer, SyncRequest
+from andon.model.wire import SEQ_HEADER, EndReport, SlotReport, SyncAnswer, SyncRequest
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.http_client import Answer, HttpClient, Unreachable
@@ -28,6 +28,8 @@ _REFUSED = {
     409: "Stop the other agent of this host's name, or give this one another [agent] name.",
     426: "Install the version of Andon that the control plane has.",
 }
+_LARGEST_SEQ = 2**63 - 1
+"""What the control plane's database can keep."""
 
 
 class TokenRefused(Refused):
@@ -102,6 +104,9 @@ class SyncClient:
                 await self._clock.sleep(self._timing.refused_retry)
             elif answer.status not in (200, 204):
                 await self._clock.sleep(self._backoff.pause())
+            elif answer.status == 204:
+                # Not read. Whatever there is to say, it is not said in circles.
+                await self._clock.sleep(began + self._timing.breath - self._clock.monotonic())
             elif idle and self._clock.monotonic() - began < self._timing.breath:
                 # It neither held us nor said anything new: do not ask in circles.
                 await wait_for_nudge(self._slots.changed, seen, self._clock, self._timing.breath)
@@ -147,9 +152,9 @@ class SyncClient:
 
     def _take(self, request: SyncRequest, answer: Answer) -> bool:
         """Acts on an answer; says whether neither side had anything new."""
-        silent = request.slots is None and not request.ended
         if answer.status == 204:
-            return silent
+            self._go_on_above(answer)
+            return False
         if answer.status != 200:
             message, hint = answer.error_parts()
             advice = hint or _REFUSED.get(answer.status)
@@ -171,7 +176,15 @@ class SyncClient:
         self._slots.apply(wanted)
         told = msgspec.structs.replace(wanted, ack=0)
         same, self._last = told == self._last, told
-        return silent and same
+        silent = request.slots is None and not request.ended
+        return (silent and same) or wanted.ack < request.seq
+
+    def _go_on_above(self, answer: Answer) -> None:
+        """The clock was set back since an agent of this boot reported: its numbers are ahead of ours."""
+        newest = answer.headers.get(SEQ_HEADER, "")
+        if newest.isascii() and newest.isdigit() and self._seq < int(newest) < _LARGEST_SEQ:
+            self._log.warning("sync.behind", seq=self._seq, newest=int(newest), reason="this host's clock was set back")
+            self._seq = int(newest)
 
     def _say(self, trouble: str, **facts: object) -> None:
         """Once for each trouble, not once for each try."""

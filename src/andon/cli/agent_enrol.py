@@ -7,6 +7,7 @@ what follows (installing a runner, starting the agent) may take its time.
 import asyncio
 import getpass
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ from andon.rules.config_agent import check_agent_table
 from andon.rules.config_finding import Severity
 from andon.runtime.clock import SystemClock
 from andon.runtime.errors import Refused
-from andon.runtime.files import write_atomically
+from andon.runtime.files import PlaceKept
 from andon.runtime.http_client import HttpClient
 from andon.runtime.ids import system_random
 from andon.runtime.logging import logger, set_up_logging
@@ -35,6 +36,8 @@ from andon.runtime.toml_file import load_toml
 
 COMMAND = ("/opt/actions-runner/run.sh",)
 """Stands in a file that is made here, as the place where a runner is usually installed."""
+_MAX_FILE = 64 * 1024
+"""Bytes; more than a line of options makes."""
 Pools = Annotated[
     list[str] | None,
     Parameter(name="--pool", negative="", help="For a new file: a pool to serve with one slot; may be given again."),
@@ -69,10 +72,12 @@ def agent_enrol(
         agent = _fresh(path, name=name, server=server, pools=pool or [], ca_file=ca_file)
     folder = data_folder(path, data)
     set_up_logging(program="agent")
-    asyncio.run(_enrol(agent, _token(), folder))
-    if file is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _text(agent).encode())
+    _warn(agent)
+    token = _token()
+    with _place(path) if file is None else nullcontext() as place:
+        asyncio.run(_enrol(agent, token, folder))
+        if place is not None:
+            _write(place, _text(agent))
     root = root_of(agent, folder).path
     made = f" {path} was made: look at the runner's command and the number of slots in it." if file is None else ""
     sys.stdout.write(f"Host {agent.name} is enrolled at {agent.server}; its token is in {root / 'host.token'}.{made}\n")
@@ -104,6 +109,35 @@ def _fresh(path: Path, *, name: str | None, server: str | None, pools: list[str]
         if finding.severity is Severity.REFUSED:
             raise Refused(f"--{finding.path[-1]}: {finding.what}")
     return agent
+
+
+def _warn(agent: Agent) -> None:
+    """Says what is odd about where the host token will travel."""
+    for finding in check_agent_table(agent, ()):
+        if finding.severity is Severity.WARNING and finding.path[-1] == "server":
+            sys.stderr.write(f"andon: warning: {finding.what}\n")
+
+
+def _place(path: Path) -> PlaceKept:
+    """Room for the configuration file, before the token is spent."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return PlaceKept(path, room=_MAX_FILE)
+    except OSError as error:
+        raise Refused(
+            f"{path}: the configuration cannot be written there ({error.strerror}). "
+            "Mend the folder, or name another file with --config; the token was not used."
+        ) from None
+
+
+def _write(place: PlaceKept, text: str) -> None:
+    try:
+        place.fill(text.encode())
+    except OSError as error:
+        raise Refused(
+            f"{place.path}: the configuration could not be written ({error.strerror}); the host is enrolled, and its "
+            f"token is kept. Put this into the file:\n{text}"
+        ) from None
 
 
 def _token() -> str:

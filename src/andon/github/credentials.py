@@ -65,7 +65,7 @@ def credentials_from(config: GitHub, data: Path, clock: Clock) -> FixedToken | A
     if config.app_id is None:
         return FixedToken(read_secret(data / (config.token_file or "github.token"), what="GitHub token"))
     path = data / (config.private_key_file or "app.pem")
-    key = read_secret(path, what="App's private key")
+    key = read_secret(path, what="App's private key", text=True)
     try:
         return AppCredentials(app_id=config.app_id, private_key=key, clock=clock)
     except ValueError:

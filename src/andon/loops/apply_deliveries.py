@@ -12,7 +12,9 @@ from andon.model.journal import Entry
 from andon.model.news import Ignored, JobNews, RunNews
 from andon.store import deliveries
 from andon.store.apply_news import apply_job_news, apply_run_news
+from andon.store.database import Closed, Unavailable
 from andon.store.deliveries import Delivery
+from andon.store.leases import Fenced
 from andon.store.transaction import Tx
 
 BATCH = 100
@@ -61,6 +63,9 @@ class ApplyDeliveries:
         try:
             news = parse_delivery(delivery.event, delivery.guid, delivery.body)
             outcome = await self._fleet.write(lambda tx: self._write_once(tx, delivery, news))
+        except (Unavailable, Fenced, Closed):
+            # No fault of the delivery; it waits until the database, or the next leader, is there.
+            raise
         except Exception as error:
             # The reason text lets the ledger tell "we failed" from "not ours" (R6).
             reason = f"{type(error).__name__}: {error}"

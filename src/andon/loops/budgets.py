@@ -10,22 +10,20 @@ from andon.store import budgets
 
 
 class KeepBudgets:
-    """One pass writes what has changed; the first one after taking the lead reads first."""
+    """One pass writes what has changed."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._led = 0
-        """The generation of the lease under which the budgets were taken over."""
         self._written: tuple[BudgetView, ...] = ()
 
+    async def take_over(self) -> None:
+        """Reads what the leader before knew; done before the first call of this one."""
+        self._fleet.github.restore(await self._fleet.store.read(budgets.all_budgets))
+
     async def run_once(self) -> float | None:
-        """Takes over, or writes down."""
-        lease = self._fleet.lease()
-        if lease is None:
+        """Writes down what has changed since the last pass."""
+        if self._fleet.lease() is None:
             return None
-        if lease.generation != self._led:
-            self._fleet.github.restore(await self._fleet.store.read(budgets.all_budgets))
-            self._led = lease.generation
         views = self._fleet.github.budgets()
         if views != self._written:
             await self._fleet.write(lambda tx: budgets.save(tx, views))

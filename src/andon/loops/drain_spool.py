@@ -10,15 +10,23 @@ AGAIN_S = 0.5
 """Pause between two tries while the database does not answer."""
 
 
+LOOK_EVERY = 60
+"""Passes between two looks at what other processes may have left in the folder."""
+
+
 class DrainSpool:
     """One pass empties the spool, or finds the database still away."""
 
     def __init__(self, intake: Intake, log: Logger) -> None:
         self._intake, self._log = intake, log
         self._away = False
+        self._passes = 0
 
     async def run_once(self) -> float | None:
         """Drains what waits; gives the pause until the next try when it could not."""
+        self._passes += 1
+        if self._passes % LOOK_EVERY == 0:
+            self._intake.look_around()
         if not self._intake.spooling:
             return None
         try:

@@ -5,6 +5,7 @@ paused finds its trust run out before the database's clock would let another one
 """
 
 import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from andon.runtime.clock import Clock
@@ -23,7 +24,19 @@ LEADER = "leadership"
 class Leadership:
     """Takes and renews the lease; `lease()` is None while another process leads."""
 
-    def __init__(self, store: Store, clock: Clock, log: Logger, *, holder: str, alone: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        log: Logger,
+        *,
+        holder: str,
+        alone: bool,
+        before_leading: Callable[[], Awaitable[None]] | None = None,
+        leads_now: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Each time this process takes the lead: `before_leading` before anybody acts on it, then `leads_now`."""
+        self._before_leading, self._leads_now = before_leading, leads_now
         self._store = store
         self._clock = clock
         self._log = log
@@ -57,8 +70,13 @@ class Leadership:
             held is not None and self._lease is not None and held.generation != self._lease.generation
         ):
             self._log.info("leadership.changed", leads=held is not None, generation=held.generation if held else None)
+        taken = held is not None and (self._lease is None or held.generation != self._lease.generation)
+        if taken and self._before_leading is not None:
+            await self._before_leading()
         self._lease = held
         self._answered_until = asked + LASTS.total_seconds()
         if held is not None:
             self._trusted_until = asked + TRUSTED.total_seconds()
+        if taken:
+            self._leads_now()
         return None

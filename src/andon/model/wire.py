@@ -13,6 +13,9 @@ import msgspec
 
 WIRE_VERSION = 1
 MAX_SYNC_BYTES = 8 * 1024 * 1024
+SEQ_HEADER = "andon-seq"
+"""In a 204: the newest `seq` known of this boot. A report at or below it was not read, and its
+agent goes on above it: `seq` begins with the host's clock, which may have been set back."""
 HOLD_SECONDS = 25.0
 """How long the control plane may hold a sync that has nothing new to say."""
 

@@ -4,10 +4,22 @@ from collections.abc import Iterator
 
 from andon.model.config import Config, GitHub, Server
 from andon.rules.config_finding import Finding, refused, warning
-from andon.rules.listen_address import is_http_url, parse_listen
+from andon.rules.listen_address import is_http_url, is_on_this_machine, is_plain_http_elsewhere, parse_listen
 
 _SQLITE = "sqlite:///"
 _POSTGRES = "postgresql://"
+
+
+def is_behind_proxy(server: Server) -> bool:
+    """Whether a proxy stands in front: declared, or to be seen by an address of the pages that cannot be ours.
+
+    Who listens on loopback without TLS is reached neither by https nor from another machine.
+    """
+    address = parse_listen(server.listen)
+    unreachable = address is not None and address.is_loopback and not server.tls_cert_file
+    url = server.public_url
+    elsewhere = url is not None and (url.startswith("https:") or not is_on_this_machine(url))
+    return server.behind_proxy or (unreachable and elsewhere)
 
 
 def check_server(server: Server) -> Iterator[Finding]:
@@ -45,6 +57,13 @@ def check_server(server: Server) -> Iterator[Finding]:
         yield warning(
             f'public_url is "{server.public_url}", and TLS is served: what stands in job logs and in the line of '
             "`andon host add` leads nowhere. Write it with https.",
+            "server",
+            "public_url",
+        )
+    elif is_behind_proxy(server) and not server.behind_proxy:
+        yield warning(
+            f'public_url is "{server.public_url}", and only this machine reaches "{server.listen}": a proxy stands in '
+            "between, so hosts enrol with one-use tokens only. Set behind_proxy = true.",
             "server",
             "public_url",
         )
@@ -86,6 +105,12 @@ def check_github(config: Config) -> Iterator[Finding]:
         yield refused(
             f'api_url is "{github.api_url}", which is no http or https address. '
             'Use "https://api.github.com", or your server\'s.',
+            "github",
+            "api_url",
+        )
+    elif is_plain_http_elsewhere(github.api_url):
+        yield warning(
+            f'api_url is "{github.api_url}": the GitHub credential would travel unencrypted. Use https.',
             "github",
             "api_url",
         )

@@ -3,15 +3,22 @@
 One of the two files that know the HTTP library (the other is `github/transport.py`).
 """
 
+import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
-from andon.runtime.errors import AndonError
+from andon.runtime.errors import AndonError, Refused
+from andon.runtime.header_text import odd_in_header
+from andon.runtime.redaction import HIDDEN
 from andon.runtime.tls import client_context, tls_fault
+
+_NEVER_PROXIED = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 class Unreachable(AndonError):
@@ -47,7 +54,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class HttpClient:
     """Asks one server; keeps its connections. Raises Unreachable, never a library's exception.
 
-    Making one raises Refused for a CA file that cannot be used.
+    Making one raises Refused for a CA file that cannot be used, and for a token that no header can carry.
+    A proxy of the environment (HTTP_PROXY and the like) gets nothing that is meant for this machine.
     """
 
     def __init__(
@@ -59,12 +67,21 @@ class HttpClient:
         ca_file: Path | None = None,
         transport: Any = None,
     ) -> None:
+        odd = odd_in_header(token) if token else None
+        if odd is not None:
+            raise Refused(f"The token for {base_url} holds {odd}. Write the token alone into its file, as one line.")
+        self._token = token or ""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self.base_url = base_url
         self._trusted = client_context(ca_file)
         self._answered = False
         self._client = httpx2.AsyncClient(
-            base_url=base_url, headers=headers, timeout=timeout, verify=self._trusted or True, transport=transport
+            base_url=base_url,
+            headers=headers,
+            timeout=timeout,
+            verify=self._trusted or True,
+            transport=transport,
+            mounts=_past_proxies(base_url),
         )
 
     async def request(
@@ -89,11 +106,11 @@ class HttpClient:
                 headers=sent,
                 timeout=timeout if timeout is not None else httpx2.USE_CLIENT_DEFAULT,
             )
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeEncodeError) as error:
             fault = await self._fault(error)
             if fault is not None:
                 raise Untrusted(fault) from error
-            raise Unreachable(f"{self.base_url} did not answer ({error or type(error).__name__}).") from error
+            raise Unreachable(f"{self.base_url} did not answer ({self._say(error)}).") from error
         self._answered = True
         return Answer(status=answer.status_code, body=answer.content, headers=dict(answer.headers))
 
@@ -106,6 +123,22 @@ class HttpClient:
             return await tls_fault(self.base_url, error, self._trusted)
         return None
 
+    def _say(self, error: Exception) -> str:
+        """The error's text, in which the library may have repeated what we sent."""
+        text = str(error)
+        if not text or isinstance(error, (httpx2.LocalProtocolError, UnicodeEncodeError)):
+            return type(error).__name__
+        return text.replace(self._token, HIDDEN) if self._token else text
+
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.aclose()
+
+
+def _past_proxies(base_url: str) -> dict[str, Any]:
+    """The addresses of this machine, as the library takes them, each without a proxy."""
+    with suppress(ValueError):
+        host = urlsplit(base_url).hostname or ""
+        if host.endswith(".localhost") or ipaddress.ip_address(host).is_loopback:
+            return dict.fromkeys((f"all://[{host}]" if ":" in host else f"all://{host}", *_NEVER_PROXIED))
+    return dict.fromkeys(_NEVER_PROXIED)

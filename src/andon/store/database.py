@@ -41,5 +41,5 @@ class Unavailable(AndonError):
     """The database does not answer, or cannot write."""
 
 
-class RolledBack(AndonError):
+class RolledBack(Unavailable):
     """The database undid a whole group of transactions because one of them failed."""

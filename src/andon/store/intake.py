@@ -7,18 +7,22 @@ a transaction is being written shares the next one: a statement costs more than 
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.exc import DataError, IntegrityError
 
 from andon.runtime.logging import Logger
 from andon.store.deliveries import Received, keep_all
-from andon.store.spool import Spool
+from andon.store.spool import Spool, record
 from andon.store.transaction import Store
 
 PATIENCE_S = 0.4
 """How long the database may take before the spool is used: the answer must be there in a second."""
 MOST = 100
 """Deliveries in one transaction."""
+MOST_BYTES = 16 * 1024**2
+"""And the bytes of their bodies, beyond the first: a statement has a size that it may not pass."""
 BURST = 8
 """So many that wait behind the transaction under way are a burst."""
 
@@ -29,6 +33,9 @@ _FAULTS_OF_THE_DELIVERY = (DataError, IntegrityError, ValueError)
 
 _Answer = asyncio.Future[bool | None]
 """Whether the delivery was new; None: not known in time."""
+
+
+_W = TypeVar("_W")
 
 
 class Kept(StrEnum):
@@ -55,6 +62,10 @@ class Intake:
     def spooling(self) -> bool:
         """Whether deliveries wait on disk for the database."""
         return self._spool.waiting
+
+    def look_around(self) -> None:
+        """Looks for what a process left on the disk that is gone."""
+        self._spool.look_around()
 
     @property
     def burst(self) -> bool:
@@ -84,15 +95,23 @@ class Intake:
     async def drain(self) -> int:
         """Hands what is spooled to the database; says how many were new. Raises what the store raises."""
         new = 0
-        for path in await self._spool.segments():
-            waiting = await self._spool.read(path)
-            for start in range(0, len(waiting), MOST):
-                new += await self._hand_over(waiting[start : start + MOST])
-                # It answers: what comes now goes straight to it, while the rest is handed over.
-                self._away = False
-            await self._spool.drop(path)
-        self._away = False
-        return new
+        seen: set[Path] = set()
+        while True:
+            async with self._spool.oldest(seen) as segment:
+                if segment is None:
+                    return new
+                seen.add(segment.path)
+                found = await asyncio.to_thread(segment.read)
+                waiting = found.deliveries
+                while waiting:
+                    batch, waiting = _cut(waiting, lambda each: each)
+                    new += await self._hand_over(batch)
+                    # It answers: what comes now goes straight to it, while the rest is handed over.
+                    self._away = False
+                for spoilt in (*found.refused, *([found.rest] if found.rest else [])):
+                    await self._spool.put_aside(spoilt)
+                    self._log.error("spool.damaged", segment=segment.path.name, bytes=len(spoilt))
+                await asyncio.to_thread(segment.remove)
 
     async def _store_in_time(self, received: Received) -> bool | None:
         """Whether the delivery was new; None when the database takes too long."""
@@ -106,7 +125,7 @@ class Intake:
         """Writes what has come, a transaction after the other; one timer serves all that share it."""
         try:
             while self._next:
-                batch, self._next = self._next[:MOST], self._next[MOST:]
+                batch, self._next = _cut(self._next, lambda each: each[0])
                 writing = self._begin([received for received, _ in batch])
                 await asyncio.wait({writing}, timeout=PATIENCE_S)
                 if not writing.done():
@@ -147,9 +166,20 @@ class Intake:
             try:
                 new += sum(await self._keep([each]))
             except _FAULTS_OF_THE_DELIVERY as error:
-                await self._spool.put_aside(each)
+                await self._spool.put_aside(record(each))
                 self._log.error("delivery.put_aside", guid=each.guid, reason=_short(error))
         return new
+
+
+def _cut(waiting: list[_W], delivery: Callable[[_W], Received]) -> tuple[list[_W], list[_W]]:
+    """Takes a transaction's worth from the front: so many at most, and so many bytes, but one at least."""
+    size = at = 0
+    for each in waiting[:MOST]:
+        size += len(delivery(each).body)
+        if at and size > MOST_BYTES:
+            break
+        at += 1
+    return waiting[:at], waiting[at:]
 
 
 def _settle(batch: Sequence[tuple[Received, _Answer]], settle: Callable[[_Answer, int], None]) -> None:

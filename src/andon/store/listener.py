@@ -13,8 +13,11 @@ import psycopg
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
 from andon.store.announcements import CHANNEL, EVERYTHING, NEWER, NEWEST, told
+from andon.store.postgres import LINK
 
 POLL = timedelta(seconds=1)
+ANSWER = timedelta(seconds=5)
+"""How long the server may take to answer the poll."""
 
 
 class Listener:
@@ -34,7 +37,7 @@ class Listener:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=5, application_name="andon listener", keepalives_idle=10
+                    self._url, autocommit=True, application_name="andon listener", **LINK
                 ) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     if lost:
@@ -45,7 +48,8 @@ class Listener:
                     # Whatever was told before we listened; what is told from here on is heard.
                     self._wake([EVERYTHING])
                     await self._hear(connection, int(row[0]) if row else 0)
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:
+                # Whatever it is: without a listener this replica would only be slow, and nobody would know.
                 self.listening.clear()
                 if not lost:
                     self._log.warning("listener.lost", error=str(error).strip())
@@ -58,7 +62,9 @@ class Listener:
                 replica, names = told(notification.payload)
                 if replica != self._replica:
                     self._wake(names)
-            rows = await (await connection.execute(NEWER, (seen,))).fetchall()
+            # A server that stands still answers no keepalive question of ours, as its kernel does that.
+            async with asyncio.timeout(ANSWER.total_seconds()):
+                rows = await (await connection.execute(NEWER, (seen,))).fetchall()
             seen = max([seen, *(int(version) for _, version, _ in rows)])
             missed = [str(name) for name, _, replica in rows if replica != self._replica]
             if missed:

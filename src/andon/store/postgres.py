@@ -32,6 +32,16 @@ LOCK_LIMIT_S = 10
 """How long a writer waits for the others."""
 READERS = 4
 
+LINK: dict[str, Any] = {
+    "connect_timeout": 5,
+    # A peer that is gone without a word is noticed, not waited for.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
+}
+"""How a connection to the server is kept an eye on."""
+
 _BEGIN_WRITING = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT_S}s'; "
     f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
@@ -41,13 +51,14 @@ _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 def server_address(url: str) -> str:
     """The address without its password, for people. Raises Refused when it is no address."""
-    return _parsed(url).set(drivername="postgresql").render_as_string(hide_password=True)
+    # Without its query: a password can stand there too.
+    return _parsed(url).set(drivername="postgresql", query={}).render_as_string(hide_password=True)
 
 
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise Refused("[server] database is no address. Write postgresql://USER@HOST/DATABASE.") from None
     if not parsed.database:
         raise Refused(f"{parsed}: no database is named. Write postgresql://USER@HOST/DATABASE.")
@@ -63,15 +74,10 @@ def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int =
         # Errors carry no values: one of them could be a JIT config on its way into a log (R26).
         hide_parameters=True,
         connect_args={
-            "connect_timeout": 5,
+            **LINK,
             "application_name": "andon",
             # Our statements are few and each has one good plan; making it anew cost as much as running it.
             "options": "-c plan_cache_mode=force_generic_plan",
-            # A peer that is gone without a word is noticed, not waited for.
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 15000,
         },
     )
 

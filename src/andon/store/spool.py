@@ -12,8 +12,9 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -41,22 +42,53 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Received).decode
 
 
+def record(delivery: Received) -> bytes:
+    """A delivery as it lies in a segment."""
+    return framed(_encode(delivery))
+
+
+class Segment:
+    """A segment that this process drains: nobody else may, until it is let go."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self.path = path
+        self._handle = handle
+
+    def read(self) -> "Contents":
+        """What is in it."""
+        return contents(self.path.read_bytes())
+
+    def remove(self) -> None:
+        """Takes it away, while nobody else can hold it."""
+        self.path.unlink(missing_ok=True)
+
+    def let_go(self) -> None:
+        """Lets others have it."""
+        os.close(self._handle)
+
+
 class Spool:
-    """One process' way into the folder."""
+    """One process' way into the folder; several may share it."""
 
     def __init__(self, folder: Path, ids: Ids, *, max_bytes: int = MAX_BYTES) -> None:
         self._folder, self._ids, self._max_bytes = folder, ids, max_bytes
         self._segment: int | None = None
-        self._known: dict[Path, int] = {path: path.stat().st_size for path in _segments(folder)}
-        """Segments that are not in the database yet, and their bytes."""
         self._path = folder
+        self._mine: dict[Path, int] = {}
+        """Segments of this process that are not in the database yet, and their bytes."""
+        self._others = bool(_segments(folder))
+        """Whether segments of others may lie there without a holder."""
         self._under_way = 0
         self._batches: Batches[bytes | None] = Batches("spool", self._append, most=MAX_GROUP)
 
     @property
     def waiting(self) -> bool:
-        """Whether anything waits for the database: then what comes next waits behind it."""
-        return bool(self._under_way or self._known)
+        """Whether anything here waits for the database."""
+        return bool(self._under_way or self._mine or self._others)
+
+    def look_around(self) -> None:
+        """Looks for segments that a process left which is gone."""
+        self._others = any(path not in self._mine for path in _segments(self._folder))
 
     async def keep(self, delivery: Received) -> None:
         """Returns once the delivery is durable. Raises SpoolFull, OSError."""
@@ -66,27 +98,29 @@ class Spool:
         finally:
             self._under_way -= 1
 
-    async def segments(self) -> list[Path]:
-        """What is to be drained, oldest first: nobody writes to these any more.
+    @contextlib.asynccontextmanager
+    async def oldest(self, leave: set[Path]) -> AsyncGenerator[Segment | None]:
+        """The oldest segment that nobody holds, but those in `leave`; None when there is none.
 
-        Ours is ended first; segments of processes that live are left to them.
+        Ours is ended first, so that it can be drained; those of processes that live are theirs.
         """
         await asyncio.wrap_future(self._batches.hand_in(None))
-        return await asyncio.to_thread(self._unheld)
+        segment = await asyncio.to_thread(self._take_oldest, leave)
+        if segment is None:
+            self._others = False
+            yield None
+            return
+        try:
+            yield segment
+        finally:
+            segment.let_go()
+            if not segment.path.exists():
+                self._mine.pop(segment.path, None)
 
-    async def read(self, path: Path) -> list[Received]:
-        """The whole records of a segment."""
-        return await asyncio.to_thread(lambda: list(records(path.read_bytes())))
-
-    async def drop(self, path: Path) -> None:
-        """Removes a segment whose deliveries are all in the database."""
-        await asyncio.to_thread(path.unlink)
-        self._known.pop(path, None)
-
-    async def put_aside(self, delivery: Received) -> None:
-        """Keeps a delivery that the database will not take, for people to look at."""
+    async def put_aside(self, record: bytes) -> None:
+        """Keeps bytes that are of no use to the database, for people to look at."""
         path = self._folder / f"{self._ids.new('spl')}.refused"
-        await asyncio.to_thread(write_atomically, path, _framed(_encode(delivery)), mode=0o600)
+        await asyncio.to_thread(write_atomically, path, record, mode=0o600)
 
     def close(self) -> None:
         """Writes what waits; the segments stay for the next process."""
@@ -108,13 +142,12 @@ class Spool:
     def _write(self, wanted: Sequence[Waiting[bytes | None]]) -> None:
         if not wanted:
             return
-        data = b"".join(_framed(each.item or b"") for each in wanted)
-        held = sum(self._known.values())
+        data = b"".join(framed(each.item or b"") for each in wanted)
+        held = sum(list(self._mine.values()))
         if held + len(data) > self._max_bytes:
             raise SpoolFull(f"{self._folder}: {held} bytes wait for the database, and no more may.")
         if self._segment is None:
-            self._begin_segment()
-        assert self._segment is not None
+            self._segment = self._begin_segment()
         start = os.lseek(self._segment, 0, os.SEEK_END)
         try:
             view = memoryview(data)
@@ -127,54 +160,86 @@ class Spool:
                 os.ftruncate(self._segment, start)
             self._end_segment()
             raise
-        self._known[self._path] = start + len(data)
+        self._mine[self._path] = start + len(data)
         for each in wanted:
             each.done.set_result(None)
         if start + len(data) >= SEGMENT_BYTES:
             self._end_segment()
 
-    def _begin_segment(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = self._folder / f"{self._ids.new('spl')}{_SUFFIX}"
-        segment = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(segment, fcntl.LOCK_EX)
-        self._segment = segment
-        _sync_folder(self._folder)
+    def _begin_segment(self) -> int:
+        """A segment that is locked before anybody can see it by its name."""
+        if not self._folder.is_dir():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync_folder(self._folder.parent)
+        name = self._ids.new("spl")
+        unseen = self._folder / f"{name}.new"
+        segment = os.open(unseen, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(segment, fcntl.LOCK_EX)
+            self._path = unseen.rename(self._folder / f"{name}{_SUFFIX}")
+            _sync_folder(self._folder)
+        except OSError:
+            os.close(segment)
+            unseen.unlink(missing_ok=True)
+            raise
+        return segment
 
     def _end_segment(self) -> None:
         if self._segment is not None:
             os.close(self._segment)
             self._segment = None
 
-    def _unheld(self) -> list[Path]:
-        free: list[Path] = []
+    def _take_oldest(self, leave: set[Path]) -> Segment | None:
         for path in _segments(self._folder):
-            with contextlib.suppress(FileNotFoundError):
+            if path in leave:
+                continue
+            try:
                 handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    self._known[path] = os.fstat(handle).st_size
-                    free.append(path)
-                except BlockingIOError:
-                    pass
-                finally:
-                    os.close(handle)
-        return free
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                continue
+            if os.fstat(handle).st_nlink == 0:
+                # Somebody drained it between our two steps.
+                os.close(handle)
+                continue
+            return Segment(path, handle)
+        return None
 
 
-def records(data: bytes) -> Iterator[Received]:
-    """The whole records of a segment; what a crash cut off, and all after it, is left out."""
+class Contents(NamedTuple):
+    """A segment taken apart."""
+
+    deliveries: list[Received]
+    refused: list[bytes]
+    """Records that are whole and that this version does not understand, as they lay there."""
+    rest: bytes
+    """What follows the last whole record: what a crash cut off, or a disk spoilt."""
+
+
+def contents(data: bytes) -> Contents:
+    """The whole records of a segment, and what is left."""
+    found: list[Received] = []
+    refused: list[bytes] = []
     at = 0
     while at + _HEAD.size <= len(data):
         length, check = _HEAD.unpack_from(data, at)
         record = data[at + _HEAD.size : at + _HEAD.size + length]
         if len(record) < length or zlib.crc32(record) != check:
-            return
-        yield _decode(record)
+            break
+        try:
+            found.append(_decode(record))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            refused.append(framed(record))
         at += _HEAD.size + length
+    return Contents(found, refused, data[at:])
 
 
-def _framed(record: bytes) -> bytes:
+def framed(record: bytes) -> bytes:
+    """A record as it lies in a segment."""
     return _HEAD.pack(len(record), zlib.crc32(record)) + record
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from andon.model.journal import Entry
 from andon.runtime.clock import Clock
@@ -17,6 +17,9 @@ from andon.store.database import Database, Unavailable
 from andon.store.schema import journal, outbox
 
 T = TypeVar("T")
+
+_AWAY = (OperationalError, InternalError, InterfaceError)
+"""What the driver says of a server that is away, that took our session, or that may not be written."""
 
 
 class Tx:
@@ -130,7 +133,7 @@ class Store:
 
         try:
             result = await self.database.write(run)
-        except OperationalError as error:
+        except _AWAY as error:
             raise Unavailable(_reason(error)) from error
         if nudges:
             self._wake(nudges)
@@ -140,7 +143,7 @@ class Store:
         """Runs `work` on one consistent snapshot. Raises Unavailable as `write` does."""
         try:
             return await self.database.read(work)
-        except OperationalError as error:
+        except _AWAY as error:
             raise Unavailable(_reason(error)) from error
 
     def close(self) -> None:
@@ -148,7 +151,7 @@ class Store:
         self.database.close()
 
 
-def _reason(error: OperationalError) -> str:
+def _reason(error: DBAPIError) -> str:
     """The first line of what the database said, without statement and values."""
     said = str(error.orig).strip().splitlines()
     return f"The database does not answer or cannot write: {said[0] if said else 'no reason given'}"

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon.model.rails import Rail
-from andon.model.wire import HOLD_SECONDS, MAX_SYNC_BYTES, WIRE_VERSION, SyncAnswer, SyncRequest
+from andon.model.wire import HOLD_SECONDS, MAX_SYNC_BYTES, SEQ_HEADER, WIRE_VERSION, SyncAnswer, SyncRequest
 from andon.runtime.loop import wait_for_nudge
 from andon.store import hosts
 from andon.store.apply_sync import apply_report, note_withheld_stops, wishes
@@ -50,14 +50,20 @@ class AgentApi:
             raise Refusal(426, f"Wire version {report.v} is not served.", "Upgrade the agent or the control plane.")
         seat = self._seats.setdefault(name, _Seat())
         if report.boot_id == seat.boot_id and report.seq <= seat.seq:
-            return Response(status_code=204)
+            return _unread(seat.seq)
         resync = report.slots is None and report.boot_id != seat.boot_id
         if report.boot_id != seat.boot_id:
             seat.told = b""
         seat.boot_id, seat.seq = report.boot_id, report.seq
         nudge = control.host_nudge(name)
         nudge()
-        known, clock = await control.store.write(lambda tx: _apply(tx, control, name, report))
+        applied = await control.store.write(lambda tx: _apply(tx, control, name, report))
+        if isinstance(applied, int):
+            # Another replica, or we before our start, read a newer one. An `ack` here would lose its ends.
+            if (seat.boot_id, seat.seq) == (report.boot_id, report.seq):
+                seat.seq = applied
+            return _unread(applied)
+        known, clock = applied
         if clock is not None:
             control.log.warning("host.clock", host=name, reason=clock)
         resync = resync and not known
@@ -87,8 +93,10 @@ class AgentApi:
 
         while True:
             seen = nudge.version
-            if control.stopping or (seat.boot_id, seat.seq) != (report.boot_id, report.seq):
+            if control.stopping:
                 return Response(status_code=204)
+            if (seat.boot_id, seat.seq) != (report.boot_id, report.seq):
+                return _unread(seat.seq) if seat.boot_id == report.boot_id else Response(status_code=204)
             wish = await control.store.read(look)
             if wish is None:
                 # Removed while it was held: says so.
@@ -128,14 +136,22 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tuple[bool, str | None]:
+def _unread(newest: int) -> Response:
+    """204: a newer sync than this one is known; an agent that made none goes on above its number."""
+    return Response(status_code=204, headers={SEQ_HEADER: str(newest)})
+
+
+def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tuple[bool, str | None] | int:
     """Applies the report. Says whether this start of the agent was known before it, and why its
-    clock changed what is intended with the host, if it did."""
+    clock changed what is intended with the host, if it did.
+
+    The stored `seq` when that is as high: then nothing was applied.
+    """
     host = hosts.get_host(tx.connection, name)
     if host is None:
         raise gone(None)
     if host.boot_id == report.boot_id and report.seq <= host.seq:
-        return True, None
+        return host.seq
     apply_report(tx, host, report, {pool.name: pool for pool in control.config.pool})
     if control.config.rails.mode == "observe":
         for _ in range(note_withheld_stops(tx, name)):

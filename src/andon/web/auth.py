@@ -6,6 +6,7 @@ import ipaddress
 from starlette.requests import Request
 
 from andon.model.enrolment import TokenState
+from andon.rules.listen_address import is_loopback, parse_listen
 from andon.store import enrolments, hosts
 from andon.store.enrolments import KnownToken
 from andon.web import viewer_cookie
@@ -85,13 +86,16 @@ def gone(known: KnownToken | None) -> Refusal:
     )
 
 
-def is_loopback(request: Request) -> bool:
+def is_from_here(request: Request) -> bool:
     """Whether the request comes from this machine itself, not through a proxy on it.
 
-    A header can only make it less trusted: a proxy that adds none is declared by `behind_proxy`.
+    A header can only make it less trusted: one that a proxy adds, or a Host that is not this machine
+    as only it can reach itself. A proxy that hides both is declared by `behind_proxy`.
     """
     passed_on = any(name.startswith("x-forwarded-") or name in _PASSED_ON for name in request.headers)
-    if request.client is None or passed_on:
+    asked = request.headers.get("host", "")
+    address = parse_listen(asked)
+    if request.client is None or passed_on or not is_loopback(asked if address is None else address.host):
         return False
     try:
         return ipaddress.ip_address(request.client.host).is_loopback

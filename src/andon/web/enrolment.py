@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from andon.model.enrolment import CLOCK_TOLERANCE, HOST_TOKEN_MARK, ONE_USE_LIFE, ONE_USE_MARK, TokenState
 from andon.model.wire import EnrolAnswer, EnrolRequest
+from andon.rules.config_control_plane import is_behind_proxy
 from andon.rules.host_clock import off_text
 from andon.rules.names import HOST_NAME
 from andon.store import enrolments, hosts
 from andon.store.enrolments import KnownToken
 from andon.store.transaction import Tx
 from andon.web.answers import Refusal, answer, decode, read_body
-from andon.web.auth import is_loopback, same
+from andon.web.auth import is_from_here, same
 from andon.web.control_plane import ControlPlane, control_plane
 
 MAX_BYTES = 64 * 1024
@@ -64,10 +65,10 @@ async def _enrol(request: Request, control: ControlPlane, wanted: EnrolRequest) 
 def _check_secret(request: Request, control: ControlPlane, token: str) -> None:
     if token.startswith(HOST_TOKEN_MARK):
         raise Refusal(401, "This is a host token, which is not exchanged again.", "Use a token of `andon host add`.")
-    if control.config.server.behind_proxy:
+    if is_behind_proxy(control.config.server):
         # What comes through a proxy on this machine looks as if it came from here.
         raise Refusal(401, "Behind a proxy only one-use tokens are accepted.", "Get one with `andon host add`.")
-    if not is_loopback(request):
+    if not is_from_here(request):
         raise Refusal(
             401,
             "This is no one-use token, and the enrolment secret is accepted from the control plane's machine only.",

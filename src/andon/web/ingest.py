@@ -1,5 +1,7 @@
 """`POST /webhooks/github`: checked, stored durably, acknowledged. No logic (design.md, the road)."""
 
+import re
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +16,8 @@ from andon.web.control_plane import control_plane
 
 MAX_BODY = 25 * 1024 * 1024
 """GitHub sends no larger payload (github-contract section 2)."""
+_SIGNATURE = re.compile("sha256=[0-9a-f]{64}")
+_UNEQUAL = "The hook's secret at GitHub and webhook_secret_file must be equal."
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,17 +40,21 @@ async def receive(request: Request) -> Response:
         control.log.warning("delivery.refused", reason=reason, github_event=label, guid=guid[:64])
         return Refusal(status, message, hint)
 
+    given = request.headers.get(signature.HEADER)
+    declared = request.headers.get("content-length", "")
+    # Nobody who could not have signed it makes us read a body; one that is too large is that first of all.
+    if not (declared.isdigit() and int(declared) > MAX_BODY):
+        if given is None:
+            raise refuse(401, "no_signature", "The delivery is not signed.", "Set the hook's secret at GitHub.")
+        if not _SIGNATURE.fullmatch(given):
+            raise refuse(401, "bad_signature", "The signature is not sha256= and 64 hex digits.", _UNEQUAL)
     try:
         body = await read_body(request, MAX_BODY)
     except Refusal as error:
         hint = "GitHub sends no larger payload. Nothing was stored."
         raise refuse(error.status, "too_large", str(error), hint) from None
-    given = request.headers.get(signature.HEADER)
-    if given is None:
-        raise refuse(401, "no_signature", "The delivery is not signed.", "Set the hook's secret at GitHub.")
     if not signature.is_signed(control.webhook_secret, body, given):
-        hint = "The hook's secret at GitHub and webhook_secret_file must be equal."
-        raise refuse(401, "bad_signature", "The signature does not fit the body.", hint)
+        raise refuse(401, "bad_signature", "The signature does not fit the body.", _UNEQUAL)
     if not event or not guid or len(guid) > 200:
         raise refuse(400, "no_headers", "X-GitHub-Event and X-GitHub-Delivery are missing or unusable.")
     try:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from andon import __version__
 from andon.model.api import ErrorBody
-from andon.model.wire import EnrolAnswer, EnrolRequest, SyncAnswer, SyncRequest
+from andon.model.wire import SEQ_HEADER, EnrolAnswer, EnrolRequest, SyncAnswer, SyncRequest
 from andon.web.answers import answer
 from andon.web.auth import require_reader
 from andon.web.host_changes import HOST_CHANGES
@@ -104,7 +104,10 @@ def describe() -> dict[str, Any]:
         422,
         426,
     )
-    paths["/agent/v1/sync"]["post"]["responses"]["204"] = {"description": "A newer sync took its place."}
+    paths["/agent/v1/sync"]["post"]["responses"]["204"] = {
+        "description": "A newer sync took its place; the header says the newest seq, and the agent goes on above it.",
+        "headers": {SEQ_HEADER: {"schema": {"type": "integer"}}},
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "Andon", "version": __version__},
