@@ -10,6 +10,7 @@ from andon.loops import apply_deliveries
 from andon.loops.leadership import LEADER
 from andon.model.job_states import JobStatus
 from andon.store import deliveries, fleet_views, leases
+from andon.store.database import Unavailable
 from andon.store.leases import Fenced
 from tests.support.builders import LABELS
 
@@ -98,5 +99,26 @@ def test_a_leader_that_was_replaced_while_it_slept_claims_nothing(play: Any) -> 
         with pytest.raises(Fenced):
             await world.dispatch()
         assert await world.claim_of(job) is None
+
+    play(story)
+
+
+def test_a_database_that_is_away_is_no_fault_of_a_delivery(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the journal's disk is full, and a small update elsewhere still fits."""
+    working = apply_deliveries.apply_job_news
+
+    def full(tx: Any, news: Any, config: Any) -> Any:
+        raise Unavailable("no space left")
+
+    async def story(world: Any) -> None:
+        await keep(world, "waits", body(1))
+        monkeypatch.setattr(apply_deliveries, "apply_job_news", full)
+        for _ in range(deliveries.MAX_ATTEMPTS + 1):
+            with pytest.raises(Unavailable):
+                await world.deliver()
+        assert (await states(world))["waits"][0] == "stored"
+        monkeypatch.setattr(apply_deliveries, "apply_job_news", working)
+        await world.deliver()
+        assert (await states(world))["waits"][0] == "applied"
 
     play(story)

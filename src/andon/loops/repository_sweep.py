@@ -2,11 +2,12 @@
 
 Each pass asks for the newest runs and for the jobs of the open ones, conditionally: what has not
 changed costs nothing. Open runs that are not among the newest (an old run that was run again, a
-burst of new ones) are found by lists filtered by status, read more rarely. A failed or partial
-read ends the pass for this repository, and nothing is concluded from it (R8, law 4).
+burst of new ones) are found by lists filtered by status, read more rarely; who polls reads the list
+of queued ones each time. Nothing is concluded from a failed or partial read (R8, law 4): a list that
+failed ends the pass for this repository, and trouble with one run leaves the others' news alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -21,10 +22,14 @@ from andon.model.job_states import JobStatus
 from andon.model.news import Ignored
 from andon.store import polling
 from andon.store.apply_news import apply_job_news, close_jobs_of_lost_run
+from andon.store.database import Unavailable
+from andon.store.leases import Fenced
 from andon.store.transaction import Tx
 
 OPEN = ("queued", "in_progress", "waiting", "pending", "requested")
 """Statuses of runs that are not over."""
+ALWAYS = ("queued",)
+"""The lists that a pass reads where nothing else tells of an old run that is run again (R97)."""
 NEWEST = 30
 """How many of the newest runs a pass looks at."""
 EVERYWHERE_S = 150.0
@@ -37,6 +42,10 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 """How far GitHub's clock and ours may be apart when times of both are compared."""
 FOLLOWS = 0.1
 """How fast the estimate of a pass's cost follows the passes: a quota is for an hour."""
+OF_EVERYTHING = frozenset(
+    {FailureClass.RETRY_LATER, FailureClass.RATE_LIMITED, FailureClass.UNAUTHORISED, FailureClass.FORBIDDEN}
+)
+"""Failures of the network, of a quota or of the credential: the next question would fail as well."""
 Key = tuple[int, int]
 """A run and its attempt."""
 
@@ -70,6 +79,7 @@ class RepositorySweep:
         self._cost = 0
         self._news_since = news_since
         """Runs that ended before this are history and are not read."""
+        self._always = ALWAYS if fleet.config.github.ingest == "poll" else ()
         self._everywhere_at: float | None = None
         """When the lists by status were read to the end last."""
         self._newest_id: int | None = None
@@ -90,31 +100,35 @@ class RepositorySweep:
         newest = self._counted(await self._fleet.github.newest_runs(self.repository, NEWEST))
         if isinstance(newest, Failed):
             return newest
+        self.active_at = max((run.updated_at for run in newest.runs if run.updated_at), default=None)
         shown = {(run.id, run.run_attempt): run for run in newest.runs}
         found = {key: run for key, run in shown.items() if run.status != "completed"}
         started = self._fleet.clock.monotonic()
         everywhere = everywhere or self._look_everywhere(newest.runs, started)
-        if everywhere:
-            for status in OPEN:
-                listed = self._counted(await self._fleet.github.runs(self.repository, status))
-                if isinstance(listed, Failed):
-                    return listed
-                found.update({(run.id, run.run_attempt): run for run in listed.runs})
+        for status in OPEN if everywhere else self._always:
+            listed = self._counted(await self._fleet.github.runs(self.repository, status))
+            if isinstance(listed, Failed):
+                return listed
+            found.update({(run.id, run.run_attempt): run for run in listed.runs})
         loud = {key: run for key, run in found.items() if everywhere or not self._is_quiet(key, run.status, busy)}
-        failure = await self._read_open(loud) or await self._read_ended(shown, found, believed)
-        if failure is None:
-            unlisted = {
-                key
-                for key in believed - found.keys() - shown.keys()
-                if everywhere or not self._is_quiet(key, None, busy)
-            }
-            failure = await self._read_unlisted(unlisted, everywhere=everywhere)
-        if failure is not None:
-            return failure
+        ended = {key: run for key, run in shown.items() if key not in found}
+        unlisted = {
+            key for key in believed - found.keys() - shown.keys() if everywhere or not self._is_quiet(key, None, busy)
+        }
+        failures: list[Failed] = []
+        for keys, read in (
+            (loud.keys(), lambda key: self._ask_for_jobs(key, found[key])),
+            (await self._ended_to_read(ended, believed), lambda key: self._read_ended(key, ended[key])),
+            (unlisted, lambda key: self._read_unlisted(key, everywhere=everywhere)),
+        ):
+            failures += await self._each(keys, read)
+            if failures and failures[-1].kind in OF_EVERYTHING:
+                break
+        if failures:
+            return failures[0]
         if everywhere:
             self._everywhere_at = started
         self._newest_id = max((run.id for run in newest.runs), default=self._newest_id)
-        self.active_at = max((run.updated_at for run in newest.runs if run.updated_at), default=None)
         self._kept = {key: kept for key, kept in self._kept.items() if key in found or key in believed}
         self._gone = {key: looks for key, looks in self._gone.items() if key in believed}
         return None
@@ -135,46 +149,55 @@ class RepositorySweep:
             return False
         return self._fleet.clock.monotonic() - kept.at < QUIET_S
 
-    async def _read_open(self, found: dict[Key, RunObject]) -> Failed | None:
-        for key, run in found.items():
-            got = self._counted(await self._fleet.github.jobs_of_run(self.repository, *key))
-            if isinstance(got, Failed):
-                return got
-            await self._keep(key, got, run)
-        return None
+    async def _each(self, keys: Iterable[Key], read: Callable[[Key], Awaitable[Failed | None]]) -> list[Failed]:
+        """Reads run after run: one that cannot be read must not hide the others' news. Gives what
+        failed, the last of it being what ended the row, if it is of everything."""
+        failures: list[Failed] = []
+        for key in keys:
+            try:
+                failure = await read(key)
+            except (Unavailable, Fenced):
+                # The database is away, or another process leads: no run could be written down.
+                raise
+            except Exception as error:
+                self._fleet.log.exception("sweep.broke", repository=self.repository, run=key[0], attempt=key[1])
+                failure = Failed(kind=FailureClass.BUG, status=None, message=f"{type(error).__name__}: {error}")
+            if failure is not None:
+                failures.append(msgspec.structs.replace(failure, message=f"run {key[0]}: {failure.message}"))
+                if failure.kind in OF_EVERYTHING:
+                    break
+        return failures
 
-    async def _read_ended(
-        self, shown: dict[Key, RunObject], found: dict[Key, RunObject], believed: set[Key]
-    ) -> Failed | None:
+    async def _ended_to_read(self, ended: dict[Key, RunObject], believed: set[Key]) -> set[Key]:
         """Runs that are over: those with jobs that we think unfinished, and those we never heard of."""
-        ended = {key: run for key, run in shown.items() if key not in found}
         recent = {key for key, run in ended.items() if run.updated_at and run.updated_at >= self._news_since}
         known = await self._fleet.store.read(lambda connection: polling.known_as_over(connection, recent))
-        for key in (recent - known) | (ended.keys() & believed):
-            got = self._counted(await self._fleet.github.jobs_of_run(self.repository, *key))
-            if isinstance(got, Failed):
-                return got
-            answer = msgspec.structs.replace(got, runs=(ended[key],))
-            await self._fleet.write(lambda tx, answer=answer: self._close(tx, answer))
-        return None
+        return (recent - known) | (ended.keys() & believed)
 
-    async def _read_unlisted(self, keys: set[Key], *, everywhere: bool) -> Failed | None:
-        """Runs that we believe unfinished and no list shows: old ones, or over, or gone."""
-        for key in keys:
-            failure = await self._ask_about_run(key) if everywhere else await self._ask_for_jobs(key)
-            if failure is None:
-                self._gone.pop(key, None)
-            elif failure.kind is not FailureClass.GONE:
-                return failure
-            elif everywhere:
-                await self._count_gone(key)
-        return None
-
-    async def _ask_for_jobs(self, key: Key) -> Failed | None:
+    async def _read_ended(self, key: Key, run: RunObject) -> Failed | None:
         got = self._counted(await self._fleet.github.jobs_of_run(self.repository, *key))
         if isinstance(got, Failed):
             return got
-        await self._keep(key, got, None)
+        answer = msgspec.structs.replace(got, runs=(run,))
+        await self._fleet.write(lambda tx: self._close(tx, answer))
+        return None
+
+    async def _read_unlisted(self, key: Key, *, everywhere: bool) -> Failed | None:
+        """A run that we believe unfinished and no list shows: an old one, or over, or gone."""
+        failure = await (self._ask_about_run(key) if everywhere else self._ask_for_jobs(key, None))
+        if failure is None:
+            self._gone.pop(key, None)
+        elif failure.kind is FailureClass.GONE:
+            if everywhere:
+                await self._count_gone(key)
+            return None
+        return failure
+
+    async def _ask_for_jobs(self, key: Key, run: RunObject | None) -> Failed | None:
+        got = self._counted(await self._fleet.github.jobs_of_run(self.repository, *key))
+        if isinstance(got, Failed):
+            return got
+        await self._keep(key, got, run)
         return None
 
     async def _ask_about_run(self, key: Key) -> Failed | None:
@@ -197,6 +220,8 @@ class RepositorySweep:
             self._kept[key] = msgspec.structs.replace(before, at=now)
             return
         answer = got if run is None else msgspec.structs.replace(got, runs=(run,))
+        # Forgotten until it is written: GitHub calls the same answer "not modified" from now on.
+        self._kept.pop(key, None)
         await self._fleet.write(lambda tx: keep_answer(tx, self._fleet, self.repository, answer, None, "sweep"))
         self._kept[key] = _Kept(at=now, status=status, runners=_runners_of_open(got.jobs))
 

@@ -81,7 +81,7 @@ class HttpClient:
             timeout=timeout,
             verify=self._trusted or True,
             transport=transport,
-            mounts=_past_proxies(base_url),
+            mounts=past_proxies(base_url),
         )
 
     async def request(
@@ -135,7 +135,7 @@ class HttpClient:
         await self._client.aclose()
 
 
-def _past_proxies(base_url: str) -> dict[str, Any]:
+def past_proxies(base_url: str) -> dict[str, Any]:
     """The addresses of this machine, as the library takes them, each without a proxy."""
     with suppress(ValueError):
         host = urlsplit(base_url).hostname or ""

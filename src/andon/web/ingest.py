@@ -43,7 +43,7 @@ async def receive(request: Request) -> Response:
     given = request.headers.get(signature.HEADER)
     declared = request.headers.get("content-length", "")
     # Nobody who could not have signed it makes us read a body; one that is too large is that first of all.
-    if not (declared.isdigit() and int(declared) > MAX_BODY):
+    if not (declared.isdecimal() and int(declared) > MAX_BODY):
         if given is None:
             raise refuse(401, "no_signature", "The delivery is not signed.", "Set the hook's secret at GitHub.")
         if not _SIGNATURE.fullmatch(given):
