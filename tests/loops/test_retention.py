@@ -1,22 +1,24 @@
 """Tables are bounded: ninety days of work end below a stated size, and nothing open is removed (R15)."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from andon.loops.retention import Retention
 from andon.model.claim_states import ClaimEvent
 from andon.model.config import Owner
+from andon.model.enrolment import TokenState
 from andon.model.journal import Entry
 from andon.model.wire import SlotState
 from andon.rules.dispatch import Policy
-from andon.rules.retention import HISTORY, KEPT
-from andon.store import claims, deliveries, hosts, outbox
+from andon.rules.retention import GONE_HOST, HISTORY, KEPT, REFUSED_RECORDS
+from andon.store import claims, deliveries, enrolments, hosts, outbox
 from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change, advance
@@ -27,7 +29,7 @@ from andon.store.schema import metadata
 from andon.store.transaction import Store, Tx
 from tests.support.builders import a_config, a_pool, a_report, idle, job_news, run_news, slot_of, the_end
 from tests.support.databases import Place
-from tests.support.running import rows, write
+from tests.support.running import read, rows, write
 
 POOL = a_pool()
 CONFIG = a_config(pool=(POOL,), owner=(Owner(login="acme", repositories=("acme/app",)),))
@@ -193,6 +195,94 @@ def test_what_is_open_is_kept_whatever_its_age(store: Store, clock: Any, play_fl
     assert pending == {"learn_run", "mint_runner"}
     kinds = [row["kind"] for row in rows(store, select(metadata.tables["journal"].c.kind))]
     assert kinds == ["job.queued", "claim.reserved"], "the story of what is open, and nothing else"
+
+
+def heard(tx: Tx, name: str, seq: int) -> None:
+    host = hosts.get_host(tx.connection, name)
+    assert host is not None
+    apply_report(tx, host, a_report((idle(0),), seq=seq), {"linux": POOL})
+
+
+def test_a_host_that_is_gone_for_so_long_is_taken_away_with_all_it_had(
+    store: Store, clock: Any, play_fleet: Any
+) -> None:
+    nudges, names = metadata.tables["nudges"], ("serves", "gone", "never-heard", "there")
+
+    def begin(tx: Tx) -> None:
+        for name in names:
+            hosts.enrol(tx, name, f"aht_{name}")
+            row = {"name": f"host:{name}", "version": 1, "replica": "r"}
+            tx.connection.execute(delete(nudges).where(nudges.c.name == row["name"]))
+            tx.connection.execute(insert(nudges).values(row))
+        heard(tx, "serves", 1)
+        apply_job_news(tx, job_news(2, run_id=77), CONFIG)
+        apply_run_news(tx, run_news(77), CONFIG)
+
+    write(store, begin)
+    (claim,) = write(store, lambda tx: dispatch_once(tx, POLICY, fleet="f", mode="act")).claimed
+    assert claim.host == "serves"
+    write(store, lambda tx: [heard(tx, name, 1) for name in ("gone", "there")])
+    retention = Retention(play_fleet)
+
+    def left(table: str, column: str) -> list[str]:
+        rows_left = rows(store, select(metadata.tables[table].c[column]))
+        return sorted(row[column] for row in rows_left)
+
+    clock.advance(GONE_HOST.total_seconds() - 1)
+    asyncio.run(prune_all(retention))
+    assert left("hosts", "name") == sorted(names), "no younger than it may go"
+    write(store, lambda tx: heard(tx, "there", 2))
+    clock.advance(2)
+    asyncio.run(prune_all(retention))
+    stay = ["serves", "there"]
+    for table, column in (("hosts", "name"), ("slots", "host"), ("host_tokens", "host")):
+        assert left(table, column) == stay, table
+    assert [name for name in left("nudges", "name") if name.startswith("host:")] == ["host:serves", "host:there"]
+    removed = [row for row in rows(store, select(metadata.tables["journal"])) if row["kind"] == "host.removed"]
+    assert sorted(row["host"] for row in removed) == ["gone", "never-heard"]
+    told = read(store, lambda connection: enrolments.known_token(connection, "aht_gone"))
+    assert told is not None and told.state is TokenState.REVOKED and "not heard of" in told.reason
+    write(store, lambda tx: hosts.enrol(tx, "gone", "aht_new"))
+    assert left("host_tokens", "host") == ["gone", *stay], "it can come back"
+    clock.advance(GONE_HOST.total_seconds() + 1)
+    asyncio.run(prune_all(retention))
+    assert "aht_gone" not in left("enrolment_tokens", "host")
+    assert read(store, lambda connection: enrolments.known_token(connection, "aht_gone")) is None
+
+
+def test_the_story_of_a_job_goes_with_the_job_and_not_before(store: Store, clock: Any, play_fleet: Any) -> None:
+    life = Life()
+
+    def begin(tx: Tx) -> None:
+        enrol(tx)
+        life.of_one(tx, 1)
+
+    def story() -> int:
+        lines = select(metadata.tables["journal"].c.id).where(metadata.tables["journal"].c.job_id == 1)
+        return len(rows(store, lines))
+
+    write(store, begin)
+    clock.advance(20 * 86_400)
+    write(store, lambda tx: apply_job_news(tx, job_news(1, "completed", run_id=10, completed_at=tx.now), CONFIG))
+    before = story()
+    clock.advance(20 * 86_400)
+    write(store, lambda tx: report(tx, 90, *(idle(number) for number in range(SLOTS))))
+    asyncio.run(prune_all(Retention(play_fleet)))
+    assert (how_many(store, "jobs"), story()) == (1, before)
+    clock.advance(20 * 86_400)
+    asyncio.run(prune_all(Retention(play_fleet)))
+    assert (how_many(store, "jobs"), story()) == (0, 0)
+
+
+def test_records_that_the_spool_refused_go_after_a_while(clock: Any, play_fleet: Any, tmp_path: Path) -> None:
+    old, young, waits = (tmp_path / name for name in ("1.refused", "2.refused", "3.segment"))
+    for path, age in ((old, 1), (young, -1), (waits, 1)):
+        path.write_bytes(b"x")
+        at = (clock.now() - REFUSED_RECORDS).timestamp() - age
+        os.utime(path, (at, at))
+    asyncio.run(prune_all(Retention(play_fleet, spool=tmp_path)))
+    asyncio.run(prune_all(Retention(play_fleet, spool=tmp_path / "not-made-yet")))
+    assert [path.exists() for path in (old, young, waits)] == [False, True, True]
 
 
 def test_rows_that_stay_do_not_stop_the_walk(store: Store, clock: Any) -> None:

@@ -6,6 +6,11 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from andon.github.call import Call, Priority
+from andon.github.credentials import FixedToken
+from andon.github.outcomes import Got
+from andon.github.transport import Transport
+from andon.runtime.clock import SystemClock
 from andon.runtime.errors import Refused
 from andon.runtime.http_client import HttpClient, Unreachable
 
@@ -80,6 +85,26 @@ def test_no_proxy_gets_what_is_meant_for_this_machine(monkeypatch: pytest.Monkey
     asyncio.run(work())
     assert proxied == []
     assert all(TOKEN.encode() in each for each in heard) and heard
+
+
+def test_the_way_to_a_sandbox_on_this_machine_has_no_proxy_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxied: list[bytes] = []
+    heard: list[bytes] = []
+
+    async def work() -> None:
+        async with a_listener(proxied) as proxy, a_listener(heard) as port:
+            for name in PROXIES:
+                monkeypatch.delenv(name, raising=False)
+            monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy}")
+            transport = Transport(f"http://127.0.0.1:{port}", FixedToken(TOKEN), SystemClock())
+            try:
+                call = Call(method="GET", path="/x", endpoint="GET /x", owner="acme", priority=Priority.ACT)
+                assert isinstance(await transport.send(call), Got)
+            finally:
+                await transport.close()
+
+    asyncio.run(work())
+    assert (proxied, len(heard)) == ([], 1)
 
 
 def test_a_proxy_of_the_environment_is_used_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:

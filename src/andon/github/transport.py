@@ -26,6 +26,7 @@ from andon.github.outcomes import Failed, FailureClass, Got, classify, http_date
 from andon.github.redirects import MOST, STATUSES, Hop, graphql_url, next_hop
 from andon.model.budget import NO_TOKEN, BudgetView
 from andon.runtime.clock import Clock
+from andon.runtime.http_client import past_proxies
 from andon.runtime.redaction import HIDDEN
 
 __all__ = ["Anonymous", "Credentials", "FixedToken", "Transport"]
@@ -92,6 +93,7 @@ class Transport:
             transport=http_transport,
             limits=httpx2.Limits(max_connections=4 * AT_ONCE, max_keepalive_connections=20),
             headers={"user-agent": f"andon/{__version__}"},
+            mounts=past_proxies(self._api_url),
         )
 
     async def send(self, call: Call, *, sink: Sink | None = None) -> Got | Failed:

@@ -1,8 +1,17 @@
-"""Loop "hosts": who has not reported for 45 s is silent: its slots are unknown and no capacity."""
+"""Loop "hosts": who has not reported for 45 s is silent: its slots are unknown and no capacity.
+
+Silence is evidence only while somebody could listen. After a start, a change of the leader, a time
+without database, or a pause of this process, hosts are first given time to speak.
+"""
+
+from datetime import timedelta
 
 from andon.loops.fleet import Fleet
 from andon.model.host_states import SILENT_AFTER
 from andon.store import hosts
+
+UNHEARD = timedelta(seconds=15)
+"""So long after the last good pass it is not sure any more that reports could be heard."""
 
 
 class HostLiveness:
@@ -10,15 +19,26 @@ class HostLiveness:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._began = fleet.clock.now()
+        self._generation: int | None = None
+        """Of the lease in the last good pass."""
+        self._listens_since = fleet.clock.monotonic()
+        self._last = (fleet.clock.monotonic(), fleet.clock.now())
+        """When the last good pass was; by both clocks, since the monotonic one may stand still while
+        the machine sleeps."""
 
     async def run_once(self) -> float | None:
-        """Marks silent hosts. A control plane that was away itself first gives them time to speak."""
-        if self._fleet.clock.now() - self._began < SILENT_AFTER:
+        """Marks silent hosts, once we have listened for as long as they may be silent."""
+        lease = self._fleet.lease()
+        if lease is None:
             return None
-        if self._fleet.lease() is None:
-            return None
-        silent = await self._fleet.write(lambda tx: hosts.fall_silent(tx, tx.now - SILENT_AFTER))
-        for name in silent:
-            self._fleet.log.warning("host.silent", host=name)
+        monotonic, now = self._fleet.clock.monotonic(), self._fleet.clock.now()
+        before, then = self._last
+        unheard = monotonic - before > UNHEARD.total_seconds() or abs(now - then) > UNHEARD
+        if unheard or lease.generation != self._generation:
+            self._listens_since = monotonic
+        if monotonic - self._listens_since >= SILENT_AFTER.total_seconds():
+            for name in await self._fleet.write(lambda tx: hosts.fall_silent(tx, tx.now - SILENT_AFTER)):
+                self._fleet.log.warning("host.silent", host=name)
+        # Only now: a pass whose transaction failed is none.
+        self._generation, self._last = lease.generation, (monotonic, now)
         return None

@@ -42,10 +42,6 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 """How far GitHub's clock and ours may be apart when times of both are compared."""
 FOLLOWS = 0.1
 """How fast the estimate of a pass's cost follows the passes: a quota is for an hour."""
-OF_EVERYTHING = frozenset(
-    {FailureClass.RETRY_LATER, FailureClass.RATE_LIMITED, FailureClass.UNAUTHORISED, FailureClass.FORBIDDEN}
-)
-"""Failures of the network, of a quota or of the credential: the next question would fail as well."""
 Key = tuple[int, int]
 """A run and its attempt."""
 
@@ -64,6 +60,15 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
 def _runners_of_open(jobs: Sequence[JobObject]) -> frozenset[str] | None:
     names = [job.runner_name for job in jobs if job.status != "completed"]
     return frozenset(name for name in names if name) if names and all(names) else None
+
+
+def _would_fail_too(failures: Sequence[Failed]) -> bool:
+    """Whether the next question would fail as well: of the credential, of its quota, or no answer at
+    all. One 5xx can be that run's own trouble, a second is GitHub's or the network's."""
+    kinds = [failure.kind for failure in failures]
+    return kinds.count(FailureClass.RETRY_LATER) > 1 or any(
+        kind in (FailureClass.RATE_LIMITED, FailureClass.UNAUTHORISED, FailureClass.FORBIDDEN) for kind in kinds
+    )
 
 
 class RepositorySweep:
@@ -116,14 +121,10 @@ class RepositorySweep:
             key for key in believed - found.keys() - shown.keys() if everywhere or not self._is_quiet(key, None, busy)
         }
         failures: list[Failed] = []
-        for keys, read in (
-            (loud.keys(), lambda key: self._ask_for_jobs(key, found[key])),
-            (await self._ended_to_read(ended, believed), lambda key: self._read_ended(key, ended[key])),
-            (unlisted, lambda key: self._read_unlisted(key, everywhere=everywhere)),
-        ):
-            failures += await self._each(keys, read)
-            if failures and failures[-1].kind in OF_EVERYTHING:
-                break
+        await self._each(loud, failures, lambda key: self._ask_for_jobs(key, found[key]))
+        over = await self._ended_to_read(ended, believed)
+        await self._each(over, failures, lambda key: self._read_ended(key, ended[key]))
+        await self._each(unlisted, failures, lambda key: self._read_unlisted(key, everywhere=everywhere))
         if failures:
             return failures[0]
         if everywhere:
@@ -149,24 +150,23 @@ class RepositorySweep:
             return False
         return self._fleet.clock.monotonic() - kept.at < QUIET_S
 
-    async def _each(self, keys: Iterable[Key], read: Callable[[Key], Awaitable[Failed | None]]) -> list[Failed]:
-        """Reads run after run: one that cannot be read must not hide the others' news. Gives what
-        failed, the last of it being what ended the row, if it is of everything."""
-        failures: list[Failed] = []
+    async def _each(
+        self, keys: Iterable[Key], failures: list[Failed], read: Callable[[Key], Awaitable[Failed | None]]
+    ) -> None:
+        """Reads run after run, and adds what failed: one that cannot be read hides none of the others."""
         for key in keys:
+            if _would_fail_too(failures):
+                return
             try:
                 failure = await read(key)
             except (Unavailable, Fenced):
-                # The database is away, or another process leads: no run could be written down.
+                # The database is away, or another process leads: nothing can be written down.
                 raise
             except Exception as error:
                 self._fleet.log.exception("sweep.broke", repository=self.repository, run=key[0], attempt=key[1])
                 failure = Failed(kind=FailureClass.BUG, status=None, message=f"{type(error).__name__}: {error}")
             if failure is not None:
                 failures.append(msgspec.structs.replace(failure, message=f"run {key[0]}: {failure.message}"))
-                if failure.kind in OF_EVERYTHING:
-                    break
-        return failures
 
     async def _ended_to_read(self, ended: dict[Key, RunObject], believed: set[Key]) -> set[Key]:
         """Runs that are over: those with jobs that we think unfinished, and those we never heard of."""

@@ -1,7 +1,7 @@
 """How long rows are kept after they stopped to matter: one table (R15).
 
-What is open is kept whatever its age: a job that is not completed and its journal, a live claim, an
-act that waits, a delivery that was not applied. The order is the order of removal.
+What is open is kept whatever its age: a job that is not completed, a live claim, an act that waits,
+a delivery that was not applied. A job's journal goes with the job. The order is the order of removal.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,12 @@ from types import MappingProxyType
 
 HISTORY = timedelta(days=35)
 """Runner ends are kept at least 30 days (R34), and a job's story as long as its job."""
+
+GONE_HOST = HISTORY
+"""A host that was not heard of for so long, and holds no live claim, is taken away with its slots and
+its token; until then it is on the board, silent."""
+REFUSED_RECORDS = HISTORY
+"""What the spool put aside for people to look at."""
 
 KEPT: Mapping[str, timedelta] = MappingProxyType(
     {

@@ -17,6 +17,10 @@ class Ids(Protocol):
         """A fresh identifier such as `clm_01m81s27ev9bj46e6k85` for the prefix `clm`."""
         ...
 
+    def many(self, prefix: str, count: int) -> list[str]:
+        """`count` fresh identifiers, in the order of their making."""
+        ...
+
 
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 
@@ -48,21 +52,34 @@ class SortableIds:
         self._turn = threading.Lock()
 
     def new(self, prefix: str) -> str:
+        return self.many(prefix, 1)[0]
+
+    def many(self, prefix: str, count: int) -> list[str]:
         with self._turn:
             ms = int(self._clock.now().timestamp() * 1000)
-            if ms > self._last_ms:
+            later = ms > self._last_ms
+            if later:
                 self._last_ms = ms
                 self._time_digits = _digits(ms)
-                # The top bit stays free so that counting up inside one millisecond cannot overflow.
-                self._last_chance = self._chance.getrandbits(49)
-            else:
-                self._last_chance += 1 + self._chance.getrandbits(16)
-            return f"{prefix}_{self._time_digits}{_digits(self._last_chance)}"
+            start = f"{prefix}_{self._time_digits}"
+            made: list[str] = []
+            for _ in range(count):
+                if later:
+                    # The top bit stays free so that counting up inside one millisecond cannot overflow.
+                    self._last_chance = self._chance.getrandbits(49)
+                    later = False
+                else:
+                    self._last_chance += 1 + self._chance.getrandbits(16)
+                made.append(start + _digits(self._last_chance))
+            return made
 
 
 def system_random() -> random.Random:
-    """Randomness from the operating system, for programs that really run."""
-    return random.SystemRandom()
+    """Chance for ids and for spreading in time, seeded by the operating system; not for secrets.
+
+    Not a call of the system for each number: ids are made in the hot path. Secrets come from `new_secret`.
+    """
+    return random.Random(secrets.randbits(256))
 
 
 def new_secret(size: int = 32) -> str:

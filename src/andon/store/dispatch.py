@@ -5,6 +5,7 @@ are counted on what is there and not on what was there (R18).
 """
 
 from collections import Counter
+from datetime import datetime
 
 import msgspec
 
@@ -12,7 +13,7 @@ from andon.model.claim_states import CLAIMS, ClaimState
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
 from andon.rules.dispatch import Place, Policy, Snapshot, WaitingJob, Withhold, decide
-from andon.store import claims, hosts, jobs
+from andon.store import claims, dispatch_postgres, hosts, jobs
 from andon.store.pauses import paused_in, pauses
 from andon.store.transaction import Tx
 
@@ -43,6 +44,8 @@ def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
 def snapshot(tx: Tx, policy: Policy) -> Snapshot:
     """What dispatch looks at: of every owner as many of the oldest jobs as could be placed."""
     connection = tx.connection
+    if connection.dialect.name == "postgresql":
+        return dispatch_postgres.snapshot(tx, policy)
     free = hosts.free_slots(connection)
     slots_of = Counter(slot.pool for slot in free)
     waiting: list[WaitingJob] = []
@@ -71,16 +74,32 @@ def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
             _learn_runs(tx, pool.name)
     if mode != "act":
         return Round(withheld=withheld, would=_would_claim(tx, places))
-    wanted = [_claim(tx, place, fleet) for place in places]
-    kept = claims.reserve(tx, wanted)
-    claimed = tuple(claim for claim in wanted if claim.id in kept)
-    for claim in claimed:
-        _journal_and_order(tx, claim, policy)
-    return Round(claimed=claimed, withheld=withheld, more=len(places) >= policy.batch)
+    return Round(
+        claimed=_reserve(tx, _new_claims(tx, places, fleet), policy),
+        withheld=withheld,
+        more=len(places) >= policy.batch,
+    )
 
 
-def _claim(tx: Tx, place: Place, fleet: str) -> Claim:
-    claim_id = tx.ids.new("clm")
+def _reserve(tx: Tx, wanted: list[Claim], policy: Policy) -> tuple[Claim, ...]:
+    """Writes claims, journal and outbox; gives the claims that broke no unique index (R17)."""
+    if tx.connection.dialect.name == "postgresql":
+        kept = dispatch_postgres.reserve(tx, wanted, policy)
+    else:
+        kept = claims.reserve(tx, wanted)
+        for claim in wanted:
+            if claim.id in kept:
+                _journal_and_order(tx, claim, policy)
+    return tuple(claim for claim in wanted if claim.id in kept)
+
+
+def _new_claims(tx: Tx, places: list[Place], fleet: str) -> list[Claim]:
+    deadline = tx.now + CLAIMS.limit(ClaimState.RESERVED)
+    made = tx.ids.many("clm", len(places))
+    return [_claim(tx, claim_id, place, fleet, deadline) for claim_id, place in zip(made, places, strict=True)]
+
+
+def _claim(tx: Tx, claim_id: str, place: Place, fleet: str, deadline: datetime) -> Claim:
     return Claim(
         id=claim_id,
         job_id=place.job.id,
@@ -95,7 +114,7 @@ def _claim(tx: Tx, place: Place, fleet: str) -> Claim:
         runner_id=None,
         created_at=tx.now,
         since=tx.now,
-        deadline=tx.now + CLAIMS.limit(ClaimState.RESERVED),
+        deadline=deadline,
         reason=None,
         ended_at=None,
         exit=None,

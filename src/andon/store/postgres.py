@@ -42,10 +42,12 @@ LINK: dict[str, Any] = {
 }
 """How a connection to the server is kept an eye on."""
 
-_BEGIN_WRITING = (
-    f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT_S}s'; "
-    f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
-)
+_BEGIN_WRITING = f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
+# Our statements are few and each has one good plan; making it anew cost as much as running it. They
+# run for a millisecond, and compiling one (which the server does by an estimate) takes a hundred.
+_SETTINGS = "-c plan_cache_mode=force_generic_plan -c jit=off"
+# For the session and not in each transaction, where they would be statements of the hot path.
+_LIMITS = f" -c idle_in_transaction_session_timeout={IDLE_LIMIT_S}s -c lock_timeout={LOCK_LIMIT_S}s"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -76,8 +78,7 @@ def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int =
         connect_args={
             **LINK,
             "application_name": "andon",
-            # Our statements are few and each has one good plan; making it anew cost as much as running it.
-            "options": "-c plan_cache_mode=force_generic_plan",
+            "options": _SETTINGS if begin != _BEGIN_WRITING else _SETTINGS + _LIMITS,
         },
     )
 

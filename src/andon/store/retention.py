@@ -61,7 +61,8 @@ _PLANS: Mapping[str, _Plan] = {
         key=(journal.c.id,),
         at=journal.c.at,
         over=and_(
-            ~exists().where(jobs.c.id == journal.c.job_id, NOT_OVER),
+            # A job's story goes with the job, not before it.
+            ~exists().where(jobs.c.id == journal.c.job_id),
             ~and_(journal.c.subject_kind == "claim", exists().where(claims.c.id == journal.c.subject_id, _live)),
         ),
     ),

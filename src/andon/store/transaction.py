@@ -44,7 +44,7 @@ class Tx:
 
     def record(self, *entries: Entry) -> tuple[str, ...]:
         """Journals, in the transaction that did what the lines say (R16); gives the lines' ids."""
-        made = tuple(self.ids.new("jrn") for _ in entries)
+        made = tuple(self.ids.many("jrn", len(entries)))
         for line, entry in zip(made, entries, strict=True):
             self._lines.append(
                 {

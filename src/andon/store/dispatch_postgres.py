@@ -1,0 +1,212 @@
+"""A round of dispatch on PostgreSQL: one statement reads all of it, one writes all of it.
+
+Each way to the server and back, and each row on the way, costs both sides more than the work on it
+does. So the server cuts the waiting jobs down to those that can matter, and writes the journal line
+and the act of each claim from the claim itself. What is read and written is what `store.dispatch`
+reads and writes through the general queries on SQLite; a test plays the same fleets on both.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg.errors import UniqueViolation
+from sqlalchemy import Connection
+
+from andon.model.nouns import Claim
+from andon.rules.dispatch import FreeSlot, Policy, Snapshot, WaitingJob
+from andon.store.columns import encode_json, from_micros, to_micros
+from andon.store.driver import driver_of, send
+from andon.store.schema import LIVE_CLAIM
+from andon.store.transaction import Tx
+
+_LIVE = f"claims.{LIVE_CLAIM.text}"
+
+# $1: pools as JSON. $2: caps as JSON. $3: the batch. $4: now.
+# `most`: an owner with a cap is read as far as his room goes, and one job further: the one that is
+# withheld. `slack`: how many withheld jobs can stand before jobs that can be placed. With several
+# pools an owner's room can be used up in another one first; then all that is read of him may be.
+# Conditions on few rows are uncorrelated (NOT IN), so that the server reads each once and hashes it.
+_READ = f"""
+WITH RECURSIVE
+given AS (SELECT * FROM json_to_recordset($1) AS given(pool text, trust text, listed text[])),
+caps AS (SELECT * FROM json_to_recordset($2) AS caps(owner text, cap int)),
+held AS MATERIALIZED (SELECT owner, host, count(*) AS many FROM claims WHERE {_LIVE} GROUP BY owner, host),
+free AS MATERIALIZED (
+    SELECT slots.host, slots.slot, slots.pool FROM slots JOIN hosts ON hosts.name = slots.host
+    WHERE slots.state = 'idle' AND slots.kind = 'jit' AND slots.intent = 'open'
+      AND hosts.intent = 'open' AND hosts.observed = 'reporting'
+      AND NOT EXISTS (SELECT FROM claims WHERE claims.host = slots.host AND claims.slot = slots.slot AND {_LIVE})
+),
+wanted AS (
+    SELECT given.*, least((SELECT count(*) FROM free WHERE free.pool = given.pool), $3::int) + 1 AS each,
+           (SELECT count(*) FROM given) AS pools
+    FROM given
+),
+paused AS (
+    SELECT pauses.owner, pauses.repository, wanted.pool
+    FROM pauses JOIN wanted ON pauses.pool IN ('', wanted.pool) WHERE pauses.until > $4::bigint
+),
+waiting(pool, owner) AS (
+    SELECT pool, (SELECT min(owner) FROM jobs WHERE status = 'queued' AND jobs.pool = wanted.pool) FROM wanted
+    UNION ALL
+    SELECT pool, (SELECT min(jobs.owner) FROM jobs
+                  WHERE status = 'queued' AND jobs.pool = waiting.pool AND jobs.owner > waiting.owner)
+    FROM waiting WHERE owner IS NOT NULL
+),
+rooms AS (
+    SELECT waiting.owner, wanted.*, cap,
+           least(each, CASE WHEN cap IS NOT NULL THEN
+               greatest(cap - coalesce((SELECT sum(many) FROM held WHERE held.owner = waiting.owner), 0), 0) + 1
+           END) AS most
+    FROM waiting JOIN wanted USING (pool) LEFT JOIN caps USING (owner) WHERE waiting.owner IS NOT NULL
+),
+limits AS (
+    SELECT rooms.*, sum(CASE WHEN cap IS NULL THEN 0 WHEN pools = 1 THEN 1 ELSE most END) OVER (PARTITION BY pool) AS slack
+    FROM rooms
+),
+found AS (
+    SELECT oldest.*, limits.pool, each + slack AS window_of_pool,
+           row_number() OVER (PARTITION BY limits.pool ORDER BY oldest.since, oldest.id) AS place
+    FROM limits CROSS JOIN LATERAL (
+        SELECT id, repository, owner, run_id, attempt, coalesce(queued_at, created_at) AS since, fork
+        FROM jobs
+        WHERE status = 'queued' AND jobs.pool = limits.pool AND jobs.owner = limits.owner
+          AND (owner, '', jobs.pool) NOT IN (SELECT owner, repository, pool FROM paused)
+          AND (repository, jobs.pool) NOT IN (SELECT repository, pool FROM paused)
+          AND (trust = 'any' OR (NOT fork AND (trust = 'no-forks' OR lower(repository) = ANY (listed))))
+          AND id NOT IN (SELECT job_id FROM claims WHERE {_LIVE} AND job_id IS NOT NULL)
+        ORDER BY queued_at, id
+        LIMIT most
+    ) AS oldest
+)
+SELECT (SELECT json_agg(json_build_array(host, slot, pool) ORDER BY host, slot) FROM free)::text,
+       (SELECT json_agg(json_build_array(id, repository, owner, pool, run_id, attempt, since, fork) ORDER BY since, id)
+        FROM found WHERE place <= window_of_pool)::text,
+       (SELECT json_agg(json_build_array(owner, host, many)) FROM held)::text
+"""
+
+_free = msgspec.json.Decoder(list[tuple[str, int, str]])
+_waiting = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, bool | None]])
+_held = msgspec.json.Decoder(list[tuple[str, str, int]])
+
+
+def snapshot(tx: Tx, policy: Policy) -> Snapshot:
+    """What dispatch looks at: the oldest waiting jobs, as many as it could possibly place or withhold."""
+    pools = [
+        {"pool": pool.name, "trust": pool.trust, "listed": [name.lower() for name in pool.repositories]}
+        for pool in policy.pools.values()
+    ]
+    caps = [{"owner": owner, "cap": cap} for owner, cap in policy.max_slots.items()]
+    parameters = (encode_json(pools), encode_json(caps), policy.batch, to_micros(tx.now))
+    with driver_of(tx.connection) as driver:
+        ((free, waiting, held),) = send(driver, _READ, parameters).fetchall()
+    by_owner: dict[str, int] = {}
+    by_host: dict[str, int] = {}
+    for owner, host, many in _held.decode(held or "[]"):
+        by_owner[owner] = by_owner.get(owner, 0) + many
+        by_host[host] = by_host.get(host, 0) + many
+    return Snapshot(
+        waiting=tuple(
+            WaitingJob(
+                id=job_id,
+                repository=repository,
+                owner=owner,
+                pool=pool,
+                run_id=run_id,
+                attempt=attempt,
+                queued_at=from_micros(since),
+                fork=bool(fork),
+            )
+            for job_id, repository, owner, pool, run_id, attempt, since, fork in _waiting.decode(waiting or "[]")
+        ),
+        free=tuple(FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _free.decode(free or "[]")),
+        live_claims=by_owner,
+        host_load=by_host,
+    )
+
+
+# $1: the claims as JSON. $2: pools as JSON. $3: now. $4: the deadline.
+# The ids of line and act are the claim's with another prefix: as unique, and not made one by one.
+def _writing(on_conflict: str) -> str:
+    return f"""
+WITH kept AS (
+    INSERT INTO claims (id, job_id, owner, repository, pool, host, slot, state, generation, runner_name,
+                        created_at, since, deadline)
+    SELECT id, job_id, owner, repository, pool, host, slot, 'reserved', 1, runner, $3::bigint, $3, $4::bigint
+    FROM json_to_recordset($1) AS given(id text, job_id bigint, owner text, repository text, pool text,
+                                        host text, slot int, runner text)
+    {on_conflict}
+    RETURNING id, job_id, owner, repository, pool, host, slot, runner_name
+), lines AS (
+    INSERT INTO journal (id, at, actor, kind, subject_kind, subject_id, generation, to_state, reason, mode, evidence,
+                         job_id, host)
+    SELECT 'jrn' || substr(id, 4), $3, 'loop:dispatch', 'claim.reserved', 'claim', id, 1, 'reserved',
+           'oldest waiting job of ' || owner || ' in pool ' || pool || '; slot ' || host || '/' || slot || ' was free',
+           'act', '{{"runner":' || to_json(runner_name) || '}}', job_id, host
+    FROM kept
+), acts AS (
+    INSERT INTO outbox (id, kind, idempotency_key, subject, generation, payload, state, attempts, not_before, created_at)
+    SELECT 'act' || substr(id, 4), 'mint_runner', 'mint:' || id, id, 1,
+           '{{"owner":' || to_json(owner) || ',"repository":' || to_json(repository) || ',"name":' ||
+           to_json(runner_name) || ',"group":' || runner_group || ',"labels":' || labels || '}}',
+           'pending', 0, $3, $3
+    FROM kept JOIN json_to_recordset($2) AS pools(name text, runner_group json, labels json) ON pools.name = kept.pool
+)
+SELECT id FROM kept
+"""
+
+
+_WRITE = _writing("")
+_WRITE_CAREFULLY = _writing("ON CONFLICT DO NOTHING")
+"""Asks every unique index before each row, which costs a quarter more."""
+
+
+def reserve(tx: Tx, wanted: Sequence[Claim], policy: Policy) -> set[str]:
+    """Inserts new claims, with journal line and act of each; gives the ids of those that broke no
+    unique index (R17). The others leave nothing behind.
+
+    All of `wanted` are reserved now, in their first generation, with one deadline.
+    """
+    if not wanted:
+        return set()
+    rows: list[dict[str, Any]] = [
+        {
+            "id": claim.id,
+            "job_id": claim.job_id,
+            "owner": claim.owner,
+            "repository": claim.repository,
+            "pool": claim.pool,
+            "host": claim.host,
+            "slot": claim.slot,
+            "runner": claim.runner_name,
+        }
+        for claim in wanted
+    ]
+    pools = [
+        {"name": pool.name, "runner_group": pool.runner_group_id, "labels": pool.labels}
+        for pool in policy.pools.values()
+    ]
+    deadline = wanted[0].deadline
+    parameters = (
+        encode_json(rows),
+        encode_json(pools),
+        to_micros(tx.now),
+        None if deadline is None else to_micros(deadline),
+    )
+    tx.nudges.add("outbox")
+    return {claim_id for (claim_id,) in _inserted(tx.connection, parameters)}
+
+
+def _inserted(connection: Connection, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Nobody takes a job or a slot between our snapshot and our claim, so no claim is expected to
+    lose. One that loses all the same (a writer without the writers' lock) undoes only this statement."""
+    with driver_of(connection) as driver:
+        try:
+            with driver.pipeline():
+                driver.execute("SAVEPOINT before_claims")
+                sent = send(driver, _WRITE, parameters)
+            return sent.fetchall()
+        except UniqueViolation:
+            driver.execute("ROLLBACK TO SAVEPOINT before_claims")
+            return send(driver, _WRITE_CAREFULLY, parameters).fetchall()
