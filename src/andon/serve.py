@@ -110,7 +110,7 @@ class Wiring:
             "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, 10.0),
             "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, 5.0),
             "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),
-            "retention": self._loop("retention", Retention(self.fleet).run_once, PERIOD_S),
+            "retention": self._loop("retention", Retention(self.fleet, spool=data / "spool").run_once, PERIOD_S),
         }
         self._leadership = leadership
         self.control = ControlPlane(

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.certificates import DAY, Authority
 from tests.support.fleet import wait_for
+from tests.support.names import need_localhost
 
 
 class FirstDay:
@@ -137,6 +138,15 @@ def test_a_host_comes_and_goes_over_tls(day: FirstDay) -> None:
         assert secret not in log + said
 
 
+def test_what_the_host_is_told_when_the_certificate_is_for_another_name(day: FirstDay) -> None:
+    need_localhost()
+    port = day.serve(certificate=day.authority.sign()).rpartition(":")[2]
+    words = f"andon agent enrol --name host-b --server https://localhost:{port} --ca-file {day.authority.file}"
+    ran = day.paste(f"printf 'aot_guessed\\n' | {words}")
+    assert ran.returncode == 2
+    assert 'is not for "localhost" but for 127.0.0.1.' in last_line(ran.stderr)
+
+
 def test_what_the_host_is_told_when_it_cannot_be_enrolled(day: FirstDay) -> None:
     good = day.authority.sign()
     url = day.serve(certificate=good)
@@ -152,7 +162,6 @@ def test_what_the_host_is_told_when_it_cannot_be_enrolled(day: FirstDay) -> None
 
     assert "(401: This one-use token is unknown here). Get a fresh one with `andon host add`." in told()
     assert "nobody that this machine trusts signed" in told(ca_file=other.file)
-    assert 'is not for "localhost" but for 127.0.0.1.' in told(f"https://localhost:{port}")
     assert "that port speaks TLS. Write https://" in told(f"http://127.0.0.1:{port}")
     assert "did not answer" in told("https://127.0.0.1:1")
     assert not (day.folder / "host-b" / "andon.toml").exists()

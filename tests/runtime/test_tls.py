@@ -12,6 +12,7 @@ import pytest
 from andon.runtime.errors import Refused
 from andon.runtime.http_client import HttpClient, Unreachable, Untrusted
 from tests.support.certificates import DAY, Authority, Signed
+from tests.support.names import need_localhost
 
 
 @asynccontextmanager
@@ -93,6 +94,10 @@ def test_another_name_is_told_with_the_names_that_it_has(authority: Authority) -
     other = authority.sign(names=("ci.example.org", "10.1.2.3"))
     with pytest.raises(Untrusted, match=r'not for "127\.0\.0\.1" but for ci\.example\.org, 10\.1\.2\.3\. Use a name'):
         asked(other, ca_file=authority.file)
+
+
+def test_a_name_is_told_with_the_address_that_the_certificate_has(authority: Authority) -> None:
+    need_localhost()
     with pytest.raises(Untrusted, match=r'not for "localhost" but for 127\.0\.0\.1\.'):
         asked(authority.sign(), host="localhost", ca_file=authority.file)
 
