@@ -317,6 +317,29 @@ def test_only_a_whole_answer_says_that_a_runner_is_absent() -> None:
     run(story())
 
 
+@pytest.mark.parametrize("link", [True, False])
+@pytest.mark.parametrize(("name", "lose", "found"), [("r0", 0, "r0"), ("r499", 0, "r499"), ("x", 0, None), ("x", 1, 1)])
+def test_a_server_that_does_not_filter_by_name_is_read_to_the_end(
+    name: str, lose: int, found: str | int | None, link: bool
+) -> None:
+    async def story() -> None:
+        listed = pages(500, link=link, lose=lose)
+
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            page = request.url.params.get("page", "1")
+            return listed(httpx2.Request("GET", request.url.copy_set_param("page", page)))
+
+        peer = Peer(answer)
+        got = await peer.github.find_runner(REPO, name)
+        if isinstance(got, Failed):
+            assert (found, got.kind) == (1, FailureClass.MALFORMED)
+        else:
+            assert (got and got.name) == found
+        assert len(peer.asked) == (1 if name == "r0" else 6)
+
+    run(story())
+
+
 def test_the_delivery_log_is_read_page_by_page() -> None:
     async def story() -> None:
         link = f'<https://api.github.test{R}/hooks/4/deliveries?per_page=100&cursor=v1_17%3D>; rel="next"'

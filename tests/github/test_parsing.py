@@ -1,13 +1,14 @@
 """Signature, payloads and error classes, on bodies as GitHub sends them and on ones it should not."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from andon.github.graphql_outcomes import classify_graphql
 from andon.github.outcomes import Failed, FailureClass, Got, classify
 from andon.github.parsing import guid_time, parse_delivery
 from andon.github.signature import is_signed, sign
@@ -195,8 +196,33 @@ def test_every_answer_has_one_class(status: int, headers: dict[str, str], body: 
 def test_limits_say_until_when() -> None:
     after = classify(429, {"retry-after": "30"}, b"", NOW)
     assert isinstance(after, Failed) and after.until == datetime(2026, 11, 22, 10, 0, 30, tzinfo=UTC)
-    reset = classify(403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795341600"}, b"", NOW)
-    assert isinstance(reset, Failed) and reset.until == datetime.fromtimestamp(1795341600, UTC)
+    reset = classify(403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795341660"}, b"", NOW)
+    assert isinstance(reset, Failed) and reset.until == datetime.fromtimestamp(1795341660, UTC)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry-after": "0"},
+        {"retry-after": "Sun, 22 Nov 2026 09:00:00 GMT"},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795341600"},
+    ],
+)
+def test_an_end_that_is_not_ahead_names_no_time(headers: dict[str, str]) -> None:
+    got = classify(403, headers, b"", NOW)
+    assert isinstance(got, Failed)
+    assert (got.kind, got.guessed, got.until) == (FailureClass.RATE_LIMITED, True, NOW + timedelta(minutes=1))
+    spent = Got(body=b'{"errors": [{"type": "RATE_LIMITED", "message": "x"}]}', at=None, headers=headers)
+    graphql = classify_graphql(spent, NOW)
+    assert isinstance(graphql, Failed) and (graphql.guessed, graphql.until) == (True, NOW + timedelta(minutes=1))
+
+
+def test_a_zero_beside_a_quota_that_is_spent_waits_for_the_quota() -> None:
+    said = {"retry-after": "0", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795341660"}
+    got = classify(403, said, b"", NOW)
+    assert isinstance(got, Failed) and (got.guessed, got.until) == (False, NOW + timedelta(minutes=1))
+    busy = classify(503, {"retry-after": "0"}, b"", NOW)
+    assert isinstance(busy, Failed) and busy.until == NOW + timedelta(seconds=1)
 
 
 def test_a_good_answer_carries_the_time_of_github() -> None:

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from andon.github.effects import EFFECTS, Pauses, Retry
-from andon.github.outcomes import FailureClass
+from andon.github.outcomes import Failed, FailureClass
+from andon.loops.acts.next_try import next_try
 from andon.model.claim_states import ClaimState
 from andon.store import pauses
+from tests.support.builders import START, at
 
 DATABASES = ("sqlite",)
 """This is about GitHub's answers; the pauses' own tests run on both."""
@@ -101,3 +103,13 @@ def test_a_question_is_asked_again_unless_the_row_says_never(play: Any, kind: Fa
         assert await world.job(job) is None
 
     play(story)
+
+
+@pytest.mark.parametrize("named_s", [-60, 0, 0.1])
+@pytest.mark.parametrize("kind", list(FailureClass))
+def test_no_act_is_tried_again_within_a_second(kind: FailureClass, named_s: float) -> None:
+    """Whatever time was named: one that is over already is no time at all."""
+    failed = Failed(kind=kind, status=503, message="x", until=at(named_s))
+    assert (next_try(failed, 0, START) - START).total_seconds() >= 1
+    if named_s <= 0:
+        assert (next_try(failed, 4, START) - START).total_seconds() >= 16

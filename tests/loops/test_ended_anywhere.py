@@ -28,7 +28,7 @@ from andon.runtime.logging import logger
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.run_spec import JobSpec, RunSpec
 from andon.sim.virtual_time import VirtualClock
-from andon.store import claims, deliveries, jobs
+from andon.store import claims, deliveries, dispatch_postgres, jobs
 from andon.store.schema import PENDING, metadata, outbox
 from andon.store.transaction import Store, Tx
 from tests.support.builders import LABELS, a_config, a_pool
@@ -287,6 +287,7 @@ def test_ended_at_any_commit_and_any_call(place: Place, count: Callable[[int], i
 def test_a_control_plane_that_forgot_an_order_would_be_found(place: Place, monkeypatch: Any) -> None:
     """The check can fail: without its outbox row a claim's runner is minted by nobody."""
     monkeypatch.setattr(Tx, "order", lambda self, kind, **facts: None)
+    monkeypatch.setattr(dispatch_postgres, "reserve", lambda tx, wanted, policy: claims.reserve(tx, wanted))
     monkeypatch.setitem(globals(), "MOST_ROUNDS", 10)
 
     async def main() -> None:

@@ -55,6 +55,23 @@ def test_a_lost_answer_is_resolved_by_name_and_minted_again(play: Any) -> None:
     play(story)
 
 
+def test_a_name_that_is_taken_and_not_listed_makes_no_hot_loop(play: Any) -> None:
+    async def story(world: Any) -> None:
+        world.fault(kind="api_error", match={"endpoint": MINT}, status=409)
+        (job,) = await queued(world)
+        for _ in range(100):
+            await world.act()
+            await world.pass_time(0.2)
+        assert (await world.the_claim(job)).state is ClaimState.RESERVED
+        mints = sum(times for call, times in world.github.truth()["calls"].items() if "generate-jitconfig" in call)
+        assert mints == 5, "at 0, 1, 3, 7 and 15 s"
+        acts = "SELECT result FROM outbox WHERE kind = 'mint_runner'"
+        said = await world.store.read(lambda connection: connection.exec_driver_sql(acts).scalar_one())
+        assert "removed" not in said, "nothing was"
+
+    play(story)
+
+
 def test_a_mint_failure_leaves_the_head_of_the_queue_and_backs_off_alone(play: Any) -> None:
     config = a_config(
         owner=(Owner(login="acme", repositories=("acme/app",)), Owner(login="other", repositories=("other/app",)))

@@ -15,6 +15,7 @@ from andon.model.wire import SlotState
 from andon.store import claims, journal, outbox
 from andon.store.apply_sync import note_withheld_stops, wishes
 from andon.store.claims import Change
+from andon.store.doubt import doubt
 from andon.store.rails import note_mode
 from tests.support.builders import a_config, idle, slot_of, the_end
 from tests.support.running import read, write
@@ -150,6 +151,10 @@ def test_a_registration_waits_for_the_switch_to_be_removed(play: Any) -> None:
     async def story(world: Any) -> None:
         claim = await minted(world)
         payload = {"owner": "acme", "repository": "acme/app", "name": claim.runner_name}
+        await world.store.write(lambda tx: doubt(tx, claim, actor="test", reason="nobody knows"))
+        orphaned = await world.claim(claim.id)
+        given_up = Change(event=ClaimEvent.GIVEN_UP, actor="test", reason="nobody uses it")
+        await world.store.write(lambda tx: claims.advance(tx, orphaned, given_up))
         await switch(world, OBSERVING)
         await world.store.write(lambda tx: tx.order("retire_runner", key="r", subject=claim.id, payload=payload))
         for _ in range(3):

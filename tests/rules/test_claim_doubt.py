@@ -33,3 +33,20 @@ def test_queued_beside_an_idle_runner_is_kept_unless_its_process_is_gone(process
 
 def test_demand_that_is_gone_retires_the_idle_runner() -> None:
     assert judge(JobFact.ELSEWHERE, RunnerFact.IDLE, ProcessFact.ALIVE).act is DoubtAct.REMOVE
+
+
+@pytest.mark.parametrize(("job", "runner", "process"), ALL)
+def test_only_a_known_end_lets_go_without_githubs_word(job: JobFact, runner: RunnerFact, process: ProcessFact) -> None:
+    act = judge(job, runner, process).act
+    if act is DoubtAct.LET_GO:
+        assert (runner, process) == (RunnerFact.OUT_OF_REACH, ProcessFact.GONE)
+        assert job is not JobFact.HERE
+    if runner is RunnerFact.OUT_OF_REACH:
+        assert act is not DoubtAct.REMOVE, "nothing can be removed there"
+
+
+@pytest.mark.parametrize("job", [JobFact.QUEUED, JobFact.WAITING, JobFact.ABSENT, JobFact.ELSEWHERE])
+def test_a_place_out_of_reach_holds_no_slot_after_the_process_ended(job: JobFact) -> None:
+    assert judge(job, RunnerFact.OUT_OF_REACH, ProcessFact.GONE).act is DoubtAct.LET_GO
+    for process in (ProcessFact.ALIVE, ProcessFact.UNKNOWN):
+        assert judge(job, RunnerFact.OUT_OF_REACH, process).act is DoubtAct.WAIT

@@ -31,6 +31,14 @@ def test_the_exit_code(states: tuple[State, ...], code: int) -> None:
     assert unknown("x", "y").state is State.UNKNOWN and judged("x", "y", ()).state is State.FINE
 
 
+def test_a_failed_look_is_never_fine_and_a_caveat_is() -> None:
+    failed = judged("x", "y", (), partly="502")
+    assert (failed.state, failed.note, exit_code([failed])) == (State.UNKNOWN, "502", 2)
+    assert exit_code([judged("x", "y", (), caveat="never seen")]) == 0
+    finding = doctor_github.judge_repositories((doctor_github.RepositoryFacts(name="a/b", there=False),)).findings
+    assert exit_code([judged("x", "y", finding, partly="502")]) == 1
+
+
 def test_permissions_are_the_fewest_that_serve() -> None:
     names = {one.name: one.level for one in wanted_permissions(AT_REPOSITORIES, least=True)}
     assert names == {"metadata": "read", "actions": "write", "administration": "write"}
@@ -51,6 +59,9 @@ def test_whether_github_answers() -> None:
     assert doctor_github.judge_clock(facts).state is State.UNKNOWN
     facts = doctor_github.AnswerFacts(api_url="https://x", answered=True, said="401, Bad credentials")
     assert ids(doctor_github.judge_answer(facts)) == ["github.unauthorised"]
+    facts = doctor_github.AnswerFacts(api_url="https://x", answered=True, accepted=None, said="429, rate limit")
+    check = doctor_github.judge_answer(facts)
+    assert check.state is State.UNKNOWN and "429, rate limit" in check.note
     facts = doctor_github.AnswerFacts(api_url="https://x", answered=True, accepted=True, ahead_s=3.0)
     assert doctor_github.judge_answer(facts).state is State.FINE
     assert doctor_github.judge_clock(facts).state is State.FINE
@@ -90,6 +101,13 @@ def test_what_a_token_may() -> None:
     assert ids(doctor_github.judge_access(AT_REPOSITORIES, fine_grained)) == ["permission.missing"]
     nothing = doctor_github.AccessFacts(kind="fine-grained token", probes=(not_told,))
     assert doctor_github.judge_access(AT_REPOSITORIES, nothing).state is State.UNKNOWN
+    # What such a token never shows does not make a fleet doubtful; one look that failed does.
+    all_may = doctor_github.judge_access(AT_REPOSITORIES, msgspec.structs.replace(fine_grained, probes=(may,)))
+    assert all_may.state is State.FINE and all_may.caveat is not None
+    some = msgspec.structs.replace(fine_grained, probes=(may, not_told))
+    assert doctor_github.judge_access(AT_REPOSITORIES, some).state is State.UNKNOWN
+    not_listed = msgspec.structs.replace(classic, not_listed="acme's could not be listed")
+    assert doctor_github.judge_access(AT_REPOSITORIES, not_listed).state is State.UNKNOWN
 
 
 def test_repositories_and_groups() -> None:
@@ -99,7 +117,15 @@ def test_repositories_and_groups() -> None:
     assert doctor_github.judge_repositories((there,)).state is State.FINE
     assert ids(doctor_github.judge_repositories((there, absent))) == ["repository.absent"]
     assert doctor_github.judge_repositories((there, hidden)).state is State.UNKNOWN
+    check = doctor_github.judge_repositories((absent, hidden))
+    assert ids(check) == ["repository.absent"] and check.partly == "acme/x: 502"
+    assert doctor_github.judge_repositories((), not_listed="502").state is State.UNKNOWN
+    assert doctor_github.judge_repositories(()).state is State.SKIPPED
     groups = doctor_github.GroupFacts(owner="acme", groups=(2,))
+    closed = doctor_github.GroupFacts(owner="other", groups=None, said="403")
+    # An owner that cannot be listed hides nothing of another's.
+    check = doctor_github.judge_groups(AT_ORGANISATION, (closed, groups))
+    assert ids(check) == ["group.absent"] and check.partly == "other: 403"
     assert ids(doctor_github.judge_groups(AT_ORGANISATION, (groups,))) == ["group.absent"]
     assert (
         doctor_github.judge_groups(AT_ORGANISATION, (msgspec.structs.replace(groups, groups=None),)).state
@@ -141,6 +167,14 @@ def test_webhooks_that_are_not_needed_or_not_seen() -> None:
     absent = doctor_hook.HooksFacts(repository="acme/b", hooks=())
     check = doctor_hook.judge_hooks((hidden, absent), address=ADDRESS)
     assert ids(check) == ["hook.absent"] and check.partly is not None
+    # The organisation's may be ours; where one sends, or sends elsewhere, that is known.
+    beside = doctor_hook.HooksFacts(repository="acme/app", hooks=(), said="the organisation's are hidden")
+    assert doctor_hook.judge_hooks((beside,), address=ADDRESS).state is State.UNKNOWN
+    ours = msgspec.structs.replace(beside, hooks=(HOOK,))
+    assert doctor_hook.judge_hooks((ours,), address=ADDRESS).state is State.FINE
+    stray = msgspec.structs.replace(HOOK, url="https://old.example.org/webhooks/github")
+    elsewhere = msgspec.structs.replace(beside, hooks=(stray,))
+    assert ids(doctor_hook.judge_hooks((elsewhere,), address=ADDRESS)) == ["hook.address"]
 
 
 def a_try(guid: str, code: int, *, ago: float = 3600, redelivery: bool = False) -> doctor_hook.SentTry:
@@ -170,6 +204,10 @@ def test_the_ledger() -> None:
     assert ids(check) == ["delivery.signature", "delivery.failed", "delivery.never_seen", "delivery.not_applied"]
     assert check.note == "6 sent, 3 received, 2 failed, 2 re-requested, 3 never seen"
     assert "answer 502" in check.findings[1].what
+    nothing = doctor_hook.make_ledger((), {}, since=NOW - timedelta(days=1), now=NOW)
+    assert doctor_hook.judge_ledger(*nothing).state is State.FINE
+    assert doctor_hook.judge_ledger(*nothing, partly="the log could not be read").state is State.UNKNOWN
+    assert doctor_hook.judge_ledger(*nothing, caveat="a longer log").state is State.FINE
 
 
 def a_host(**changes: Any) -> HostView:
@@ -268,6 +306,8 @@ def test_the_budget() -> None:
     assert doctor_budget.judge_budget(GitHub(), (plenty,), repositories=1).state is State.FINE
     assert ids(doctor_budget.judge_budget(GitHub(), (short,), repositories=1)) == ["budget.low"]
     assert doctor_budget.judge_budget(GitHub(), (untold,), repositories=1).state is State.UNKNOWN
+    assert doctor_budget.judge_budget(GitHub(), (plenty, untold), repositories=1).state is State.UNKNOWN
+    assert doctor_budget.judge_budget(poll, (plenty,), repositories=0, not_listed="502").state is State.UNKNOWN
     assert doctor_budget.polls_per_hour(poll, 10) == 3600
     assert ids(doctor_budget.judge_budget(poll, (plenty,), repositories=10)) == ["budget.poll"]
 
@@ -285,5 +325,10 @@ def test_runner_versions(ends: date | None, severity: str | None) -> None:
     facts = doctor_runner_version.RunnerVersionFacts(version="2.330.0", runners=("a", "b"), no_jobs_from=ends)
     found = doctor_runner_version.judge_runner_versions((facts,), NOW).findings
     assert [one.severity for one in found] == ([severity] if severity else [])
+    # A server that says nothing of any version is no failed look; one that could not be asked is.
     untold = msgspec.structs.replace(facts, no_jobs_from=None, known=False)
-    assert doctor_runner_version.judge_runner_versions((untold,), NOW).partly is not None
+    check = doctor_runner_version.judge_runner_versions((untold,), NOW)
+    assert (check.state, check.partly) == (State.FINE, None) and check.caveat is not None
+    not_asked = msgspec.structs.replace(untold, said="502, away")
+    assert doctor_runner_version.judge_runner_versions((not_asked,), NOW).state is State.UNKNOWN
+    assert doctor_runner_version.judge_runner_versions((), NOW, partly="502").state is State.UNKNOWN

@@ -22,5 +22,7 @@ def agent_install(
     loaded = load_for_agent(config, data)
     check_root(plan_only=plan)
     machine = Machine(root_prefix)
-    steps = plan_agent_install(loaded.config, config_path=loaded.path, data=loaded.data, machine=machine)
+    steps = plan_agent_install(
+        loaded.config, config_path=loaded.path, data=loaded.data, machine=machine, plan_only=plan
+    )
     return install(steps, machine, plan_only=plan, json=json)

@@ -118,13 +118,22 @@ def _print(console: Console, check: Check) -> None:
         console.print(Text.assemble(line, f"  [{finding.id}]"), soft_wrap=True)
         console.print(f"             {plain(finding.do)}", soft_wrap=True)
     if check.partly is not None:
-        console.print(Text(f"    not seen: {plain(check.partly)}", style="dim"), soft_wrap=True)
+        console.print(Text(f"    not seen: {plain(check.partly)}", style="yellow"), soft_wrap=True)
+    if check.caveat is not None:
+        console.print(Text(f"    not seen: {plain(check.caveat)}", style="dim"), soft_wrap=True)
 
 
 def _shown(checks: tuple[Check, ...], ledger: object) -> dict[str, Any]:
     return {
         "checks": [
-            {"name": check.name, "state": check.state, "note": check.note, "not_seen": check.partly} for check in checks
+            {
+                "name": check.name,
+                "state": check.state,
+                "note": check.note,
+                "not_seen": check.partly,
+                "caveat": check.caveat,
+            }
+            for check in checks
         ],
         "findings": [
             {"check": check.name, **msgspec.to_builtins(finding)} for check in checks for finding in check.findings

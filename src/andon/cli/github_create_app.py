@@ -46,6 +46,7 @@ def github_create_app(
     """
     from andon.setup.app_files import files_of
     from andon.setup.create_app import AppCreation
+    from andon.setup.door_file import DoorFile
 
     path = config_path(config)
     file = load_toml(path, Config) if config is not None or path.exists() else Config()
@@ -60,7 +61,8 @@ def github_create_app(
     def announce(url: str) -> None:
         say(f"Open this page in a browser of this machine: {url}")
         if not no_browser and sys.stdout.isatty():
-            webbrowser.open(url)
+            # Not the address itself: every user of this machine can read a browser's command line.
+            webbrowser.open(door.write(url))
 
     creation = AppCreation(
         file,
@@ -71,7 +73,11 @@ def github_create_app(
         new_secret=new_secret,
         say=say,
     )
-    made = asyncio.run(creation.run(announce=announce, clock=SystemClock(), timeout_s=minutes * 60))
+    door = DoorFile()
+    try:
+        made = asyncio.run(creation.run(announce=announce, clock=SystemClock(), timeout_s=minutes * 60))
+    finally:
+        door.remove()
     if json:
         print_json(msgspec.to_builtins(made))
     else:

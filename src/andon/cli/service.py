@@ -3,13 +3,15 @@
 import asyncio
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from andon.cli.configuration import Placed
-from andon.runtime.errors import Refused
+from andon.cli.exits import CRASHED
+from andon.runtime.errors import AndonError, Refused
 from andon.runtime.fast_loop import fast_event_loop
 from andon.runtime.logging import Logger
 
@@ -25,7 +27,7 @@ def announce(line: dict[str, object]) -> None:
 def serve_until_signal(program: Program, *, fast_loop: bool = False) -> None:
     """Runs `program` with an event that SIGTERM and SIGINT set; it ends by itself after that.
 
-    `fast_loop` uses uvloop where it is installed.
+    `fast_loop` uses uvloop where it is installed. A fault of ours ends the process with CRASHED.
     """
 
     async def run() -> None:
@@ -36,7 +38,13 @@ def serve_until_signal(program: Program, *, fast_loop: bool = False) -> None:
         await program(stop)
 
     with asyncio.Runner(loop_factory=fast_event_loop() if fast_loop else None) as runner:
-        runner.run(run())
+        try:
+            runner.run(run())
+        except AndonError:
+            raise
+        except Exception:
+            traceback.print_exc()
+            raise SystemExit(CRASHED) from None
 
 
 def make_data_folder(folder: Path) -> None:

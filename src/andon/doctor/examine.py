@@ -130,8 +130,9 @@ class Examination:
             self._done(doctor_github.judge_answer(facts))
             self._done(doctor_github.judge_clock(facts))
             if not facts.answered or not facts.accepted:
+                why = "GitHub refuses us" if facts.accepted is False else facts.said
                 for name in names:
-                    self._done(unknown(name, "GitHub does not answer" if not facts.answered else "GitHub refuses us"))
+                    self._done(unknown(name, why if facts.answered else "GitHub does not answer"))
                 return
             await self._with_github(access, GitHubHooks(config, github), first, look)
         finally:
@@ -141,14 +142,9 @@ class Examination:
         self, access: GitHubAccess, hooks: GitHubHooks, first: Access, look: ControlPlaneLook | None
     ) -> None:
         config = self._patient.config
-        there: dict[str, tuple[str, ...]] = {}
-        found: list[doctor_github.RepositoryFacts] = []
-        for owner in config.owner:
-            self._working(f"repositories of {owner.login}")
-            facts = [await access.repository(name) for name in await access.watched(owner)]
-            found += facts
-            there[owner.login] = tuple(one.name for one in facts if one.there is not False)
-        self._done(doctor_github.judge_repositories(tuple(found)))
+        self._working("repositories")
+        found, there = await access.repositories(await access.watched())
+        self._done(doctor_github.judge_repositories(found, not_listed=there.not_listed))
         self._working("permissions")
         self._done(doctor_github.judge_access(config, await access.access(first, there)))
         self._done(doctor_github.judge_groups(config, await access.groups()))
@@ -161,8 +157,10 @@ class Examination:
         self._working("runners")
         versions, partly = await hooks.runner_versions(there)
         self._done(doctor_runner_version.judge_runner_versions(versions, self._clock.now(), partly=partly))
-        repositories = sum(len(names) for names in there.values())
-        self._done(doctor_budget.judge_budget(config.github, await access.quotas(), repositories=repositories))
+        quotas, repositories = await access.quotas(), sum(len(names) for names in there.names.values())
+        self._done(
+            doctor_budget.judge_budget(config.github, quotas, repositories=repositories, not_listed=there.not_listed)
+        )
 
     def _address(self) -> str | None:
         """Where webhooks should come to; None: nothing is sent to us."""
@@ -181,7 +179,10 @@ class Examination:
             return unknown("deliveries", "no webhook of ours is seen, so there is no delivery log to compare with")
         now = self._clock.now()
         since = now - LEDGER_WINDOW
-        tries, partly = await hooks.sent(looked.logs, since)
+        sent = await hooks.sent(looked.logs, since)
+        if sent.failed is not None and not sent.tries:
+            # Nothing was read: a ledger of noughts would look as if all were well.
+            return unknown("deliveries", sent.failed)
         if look is None or not self._fleet.answered:
             return unknown(
                 "deliveries", "the control plane does not answer, so GitHub's log has nothing to compare with"
@@ -191,8 +192,8 @@ class Examination:
             ours = await look.deliveries(since - timedelta(hours=1))
         except (Unreachable, CannotRead) as error:
             return unknown("deliveries", str(error))
-        self._ledger, failed, unseen = doctor_hook.make_ledger(tries, ours, since=since, now=now)
-        return doctor_hook.judge_ledger(self._ledger, failed, unseen, partly=partly)
+        self._ledger, failed, unseen = doctor_hook.make_ledger(sent.tries, ours, since=since, now=now)
+        return doctor_hook.judge_ledger(self._ledger, failed, unseen, partly=sent.failed, caveat=sent.caveat)
 
     def _of_fleet(self) -> None:
         limits = self._patient.config.agent.disk if self._patient.config.agent is not None else Disk()

@@ -6,6 +6,8 @@ from datetime import date, datetime
 import msgspec
 
 from andon.doctor.failures import said
+from andon.doctor.github_access import Watched
+from andon.github.asking import PAGE
 from andon.github.client import GitHub
 from andon.github.hook_payloads import HookLog, HookObject
 from andon.github.outcomes import Failed, FailureClass
@@ -25,37 +27,52 @@ class FoundHooks(msgspec.Struct, frozen=True, kw_only=True):
     logs: tuple[HookLog, ...]
 
 
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What GitHub's delivery logs say."""
+
+    tries: tuple[SentTry, ...]
+    failed: str | None = None
+    """A log that could not be read (to its end), with GitHub's words."""
+    caveat: str | None = None
+    """A log that is longer than what we read of it."""
+
+
 class GitHubHooks:
     """The questions about webhooks, deliveries and runners."""
 
     def __init__(self, config: Config, github: GitHub) -> None:
         self._config, self._github = config, github
 
-    async def hooks(self, repositories: dict[str, tuple[str, ...]], address: str | None) -> FoundHooks:
-        """The webhooks that could bring the events of these repositories (by owner) to `address`."""
+    async def hooks(self, there: Watched, address: str | None) -> FoundHooks:
+        """The webhooks that could bring the events of these repositories to `address`."""
         if address is None:
             return FoundHooks(hooks=(), logs=())
         if self._config.github.app_id is not None:
             return await self._of_app(address)
         found: list[HooksFacts] = []
         logs: list[HookLog] = []
-        for login, names in repositories.items():
+        for owner in self._config.owner:
+            login, names = owner.login, there.names.get(owner.login, ())
             org = Scope(owner=login, repository=None)
-            # Not every owner is an organisation, nor may we see its webhooks: then its repositories' have to do.
             shared = await self._github.hooks(org)
             of_owner = [] if isinstance(shared, Failed) else list(shared.items)
+            # An organisation answers 404, too, to who may not see its webhooks: one of them may be ours.
+            hidden = _hidden(shared, login) if isinstance(shared, Failed) and login not in there.persons else ""
             logs += _logs(org, of_owner, address)
+            if not owner.repositories:
+                shown = None if hidden else tuple(_facts(login, hook) for hook in of_owner)
+                found.append(HooksFacts(repository=login, hooks=shown, said=hidden))
             for name in names:
                 scope = repository_scope(name)
                 own = await self._github.hooks(scope)
                 ours = any(is_ours(hook.config.url, address) for hook in of_owner)
                 if isinstance(own, Failed) and not ours:
-                    found.append(HooksFacts(repository=name, hooks=None, said=_hidden(own)))
+                    found.append(HooksFacts(repository=name, hooks=None, said=_hidden(own, name)))
                     continue
                 of_repository = [] if isinstance(own, Failed) else list(own.items)
                 logs += _logs(scope, of_repository, address)
                 facts = [*(_facts(name, hook) for hook in of_repository), *(_facts(login, hook) for hook in of_owner)]
-                found.append(HooksFacts(repository=name, hooks=tuple(facts)))
+                found.append(HooksFacts(repository=name, hooks=tuple(facts), said=hidden))
         return FoundHooks(hooks=tuple(found), logs=tuple(logs))
 
     async def _of_app(self, address: str) -> FoundHooks:
@@ -77,15 +94,18 @@ class GitHubHooks:
         logs = (HookLog(),) if is_ours(hook.url, address) else ()
         return FoundHooks(hooks=(HooksFacts(repository="the App", hooks=(facts,)),), logs=logs)
 
-    async def sent(self, logs: Iterable[HookLog], since: datetime) -> tuple[tuple[SentTry, ...], str | None]:
+    async def sent(self, logs: Iterable[HookLog], since: datetime) -> Sent:
         """Every try since then; with what could not be read. Raises nothing."""
         tries: list[SentTry] = []
+        failed: str | None = None
+        caveat: str | None = None
         for log in logs:
             cursor: str | None = None
             for _ in range(_LOG_PAGES):
                 page = await self._github.deliveries(log, cursor=cursor)
                 if isinstance(page, Failed):
-                    return tuple(tries), f"the delivery log could not be read ({said(page)})"
+                    failed = failed or f"{_name(log)}: the delivery log could not be read ({said(page)})"
+                    break
                 tries += [
                     SentTry(
                         guid=one.guid,
@@ -100,19 +120,18 @@ class GitHubHooks:
                 if cursor is None or (page.items and page.items[-1].delivered_at < since):
                     break
             else:
-                return tuple(tries), f"only the newest {_LOG_PAGES * 100} tries of a webhook were read"
-        return tuple(tries), None
+                caveat = f"{_name(log)}: only the newest {_LOG_PAGES * PAGE} tries were read"
+        return Sent(tries=tuple(tries), failed=failed, caveat=caveat)
 
-    async def runner_versions(
-        self, repositories: dict[str, tuple[str, ...]]
-    ) -> tuple[tuple[RunnerVersionFacts, ...], str | None]:
+    async def runner_versions(self, there: Watched) -> tuple[tuple[RunnerVersionFacts, ...], str | None]:
         """The versions of all registered runners, with GitHub's word on each; with what could not be read."""
         by_version: dict[str, list[str]] = {}
         scopes: dict[str, Scope] = {}
-        partly: str | None = None
+        at_repositories = any(owner.runners != "organisation" for owner in self._config.owner)
+        partly = there.not_listed if at_repositories else None
         for owner in self._config.owner:
             org = Scope(owner=owner.login, repository=None)
-            places = [repository_scope(name) for name in repositories.get(owner.login, ())]
+            places = [repository_scope(name) for name in there.names.get(owner.login, ())]
             for scope in [org] if owner.runners == "organisation" else places:
                 listed = await self._github.list_runners(scope)
                 if isinstance(listed, Failed):
@@ -126,7 +145,8 @@ class GitHubHooks:
         for version, names in sorted(by_version.items()):
             found = await self._github.runner_deprecations(scopes[version], version)
             if isinstance(found, Failed):
-                facts.append(RunnerVersionFacts(version=version, runners=tuple(names), known=False))
+                words = "" if found.kind is FailureClass.GONE else said(found)
+                facts.append(RunnerVersionFacts(version=version, runners=tuple(names), known=False, said=words))
             else:
                 facts.append(
                     RunnerVersionFacts(
@@ -161,10 +181,15 @@ def _day(at: datetime | None) -> date | None:
     return at.date() if at is not None else None
 
 
-def _hidden(failed: Failed) -> str:
+def _name(log: HookLog) -> str:
+    return "the App" if log.scope is None else log.scope.repository or log.scope.owner
+
+
+def _hidden(failed: Failed, where: str) -> str:
     if failed.kind in (FailureClass.GONE, FailureClass.FORBIDDEN):
+        scope = "admin:repo_hook" if "/" in where else "admin:org_hook"
         return (
-            f"its webhooks are hidden from this token ({said(failed)}); with the scope admin:repo_hook, or the "
+            f"webhooks of {where} are hidden from this token ({said(failed)}); with the scope {scope}, or the "
             "permission Webhooks: read, they are seen"
         )
-    return said(failed)
+    return f"webhooks of {where} could not be listed ({said(failed)})"

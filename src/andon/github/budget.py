@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 import msgspec
 
 from andon.github.call import Call, Priority
-from andon.github.outcomes import LONGEST_PAUSE, Failed, FailureClass, Got, reset_time
+from andon.github.outcomes import (
+    LONGEST_PAUSE,
+    SECONDARY_PAUSE,
+    SHORTEST_PAUSE,
+    Failed,
+    FailureClass,
+    Got,
+    reset_time,
+)
 from andon.github.pacing import Pacing, points_of
 from andon.github.quota import Quota
 from andon.model.budget import BudgetView
@@ -150,14 +158,24 @@ class Budget:
             # "At least a minute, then exponential" (contract section 5).
             pause = min((failed.until - now.at) * 2 ** min(self._strikes, 10), _GUESSED_LONGEST)
             self._strikes += 1
-        elif failed.until is not None and ("retry-after" in headers or not quota_told):
-            pause = min(failed.until - now.at, LONGEST_PAUSE)
+        elif failed.until is not None and (
+            "retry-after" in headers or not quota_told or failed.until - now.at <= self._shortest()
+        ):
+            # A short end that is named again and again is obeyed, and grown: no burst at each of them.
+            named = failed.until - now.at
+            pause = max(min(named, LONGEST_PAUSE), self._shortest())
+            if named < SECONDARY_PAUSE and (known is None or ticket.monotonic >= known.until):
+                self._strikes += 1
         else:
             # Of this call alone; or one bucket is spent, which its quota keeps.
             return
         until = now.monotonic + pause.total_seconds()
         if known is None or until > known.until:
             self._hold = _Hold(failure=failed, until=until)
+
+    def _shortest(self) -> timedelta:
+        """The least pause after a refusal that names its end; it grows up to what an unnamed one begins with."""
+        return min(SHORTEST_PAUSE * 2 ** min(self._strikes, 10), SECONDARY_PAUSE)
 
     def _held(self, now: Moment) -> _Hold | None:
         hold = self._hold

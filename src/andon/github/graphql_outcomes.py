@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from andon.github.outcomes import SECONDARY_PAUSE, Failed, FailureClass, Got, reset_time
+from andon.github.outcomes import SECONDARY_PAUSE, SHORTEST_PAUSE, Failed, FailureClass, Got, quota_end
 
 _KINDS = {
     "RATE_LIMITED": FailureClass.RATE_LIMITED,
@@ -61,9 +61,11 @@ def classify_graphql(got: Got, now: datetime) -> Got | Failed:
     message = (error.message or "an error without a message")[:300]
     if kind is not FailureClass.RATE_LIMITED:
         return Failed(kind=kind, status=200, message=message)
-    spent = got.headers.get("x-ratelimit-remaining") == "0"
-    named = reset_time(got.headers, now) if spent else None
-    return Failed(kind=kind, status=200, message=message, until=named or now + SECONDARY_PAUSE, guessed=named is None)
+    named = quota_end(got.headers, now)
+    if named is None or named <= now:
+        # An end that is over already says nothing of when to come again.
+        return Failed(kind=kind, status=200, message=message, until=now + SECONDARY_PAUSE, guessed=True)
+    return Failed(kind=kind, status=200, message=message, until=max(named, now + SHORTEST_PAUSE))
 
 
 def _concerns_one_entry(error: _Error, answer: _Answer) -> bool:

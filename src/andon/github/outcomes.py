@@ -60,6 +60,8 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
 
 SECONDARY_PAUSE = timedelta(minutes=1)
 """GitHub asks for at least a minute when a secondary limit names no time (contract section 5)."""
+SHORTEST_PAUSE = timedelta(seconds=1)
+"""A named end nearer than this is this far away: clocks and headers count whole seconds."""
 LONGEST_PAUSE = timedelta(days=1)
 """Whatever a header says: a broken clock or proxy must not silence us for ever."""
 _WAIT_MARKS = ("rate limit", "abuse")
@@ -84,11 +86,12 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: datetime
         named = _named_end(headers, now)
         if named is not None:
             return failed(FailureClass.RATE_LIMITED, named)
-        if status == 429 or _is_spent(headers) or any(mark in message.lower() for mark in _WAIT_MARKS):
+        if status == 429 or _has_marks(headers, message, now):
             return failed(FailureClass.RATE_LIMITED, now + SECONDARY_PAUSE, guessed=True)
         return failed(FailureClass.FORBIDDEN)
     if status >= 500:
-        return failed(FailureClass.RETRY_LATER, retry_after(headers, now))
+        asked = retry_after(headers, now)
+        return failed(FailureClass.RETRY_LATER, None if asked is None else max(asked, now + SHORTEST_PAUSE))
     kinds = {
         401: FailureClass.UNAUTHORISED,
         404: FailureClass.GONE,
@@ -101,8 +104,22 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: datetime
 
 
 def _named_end(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """When GitHub says that its limit ends; None when it says nothing."""
-    return retry_after(headers, now) or (reset_time(headers, now) if _is_spent(headers) else None)
+    """When GitHub says that its limit ends; None when it says nothing, or nothing that is ahead of us."""
+    for end in (retry_after(headers, now), quota_end(headers, now)):
+        if end is not None and end > now:
+            return max(end, now + SHORTEST_PAUSE)
+    return None
+
+
+def quota_end(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """When a quota that is spent begins anew; None when it is not spent or no time is named."""
+    return reset_time(headers, now) if _is_spent(headers) else None
+
+
+def _has_marks(headers: Mapping[str, str], message: str, now: datetime) -> bool:
+    """Whether a 403 is a limit's: a time to wait (be it over already), a spent quota, or its words."""
+    waits = retry_after(headers, now) is not None
+    return waits or _is_spent(headers) or any(mark in message.lower() for mark in _WAIT_MARKS)
 
 
 def _is_spent(headers: Mapping[str, str]) -> bool:

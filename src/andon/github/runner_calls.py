@@ -35,15 +35,16 @@ class RunnerCalls(Asking):
         self, scope: Scope, name: str, *, priority: Priority = Priority.ACT
     ) -> RunnerObject | Failed | None:
         """The registration of exactly this name; None only when a whole answer lacks it."""
-        query = {"name": name, "per_page": str(PAGE)}
-        listed = await self._ask(_call("GET", scope, "", query=query, priority=priority), RunnerList)
+        call = _call("GET", scope, "", query={"name": name, "per_page": str(PAGE)}, priority=priority)
+        listed = await self._ask(call, RunnerList)
         if isinstance(listed, Failed):
             return listed
-        found = next((runner for runner in listed.runners if runner.name == name), None)
-        if found is None and len(listed.runners) < min(listed.total_count, PAGE):
-            # A partial page is no evidence of absence (law 4).
-            return malformed("the list of runners was cut short")
-        return found
+        found = _named(name, listed.runners)
+        if found is not None or len(listed.runners) >= listed.total_count:
+            return found
+        # A part is no evidence of absence (law 4): a server that does not filter by name is read to the end.
+        whole = await self._list(call, RunnerList, lambda page: page.runners, lambda page: page.total_count)
+        return whole if isinstance(whole, Failed) else _named(name, whole.items)
 
     async def list_runners(self, scope: Scope, *, priority: Priority = Priority.SWEEP) -> Listed[RunnerObject] | Failed:
         """Every registration; new ones may appear late in it (contract section 3)."""
@@ -121,6 +122,10 @@ class RunnerCalls(Asking):
             return answer if isinstance(answer, Failed) else answer.read()
         except ValueError as error:
             return malformed(f"an answer out of contract: {error}")
+
+
+def _named(name: str, runners: Sequence[RunnerObject]) -> RunnerObject | None:
+    return next((runner for runner in runners if runner.name == name), None)
 
 
 def _labels(got: RunnerLabels | Failed) -> tuple[RunnerLabel, ...] | Failed:

@@ -2,9 +2,11 @@
 
 The evidence table is data: the first row whose facts all hold decides. Nothing is given up on
 absence alone, and while GitHub says `in_progress` nothing is touched (R28, R30). A question that
-GitHub did not answer is no row of this table: then nothing changes and it is asked again.
+GitHub did not answer is no row of this table: then nothing changes and it is asked again. Only a place
+that is out of reach on several looks, minutes apart, is a fact (`RunnerFact.OUT_OF_REACH`).
 """
 
+from datetime import timedelta
 from enum import StrEnum
 
 import msgspec
@@ -34,6 +36,14 @@ class RunnerFact(StrEnum):
     OFFLINE = "offline"
     ABSENT = "absent"
     """Not in the list: a whole list was read, and the name is not in it."""
+    OUT_OF_REACH = "out_of_reach"
+    """The repository or organisation itself is not ours to ask, on `LOOKS` looks, `LOOKS_APART` apart: it is
+    not there (404), gives no credential, or does not let us list or remove runners (403)."""
+
+
+LOOKS = 3
+LOOKS_APART = timedelta(minutes=5)
+"""One 404 may be a passing fault, and a credential may be changed just now; three in ten minutes are neither."""
 
 
 class ProcessFact(StrEnum):
@@ -57,6 +67,8 @@ class DoubtAct(StrEnum):
     """The runner may go on waiting for its job."""
     REMOVE = "remove"
     """Delete the registration; only when GitHub agrees (not busy) is the claim given up."""
+    LET_GO = "let_go"
+    """Give the claim up without GitHub's word; the registration is removed when it can be asked again."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +103,9 @@ EVIDENCE: tuple[Row, ...] = (
     _row({_J.DONE_HERE}, None, {_P.GONE}, _A.SETTLE, "the job completed on this runner, whose process is gone"),
     _row({_J.DONE_HERE, _J.HERE}, None, None, _A.BIND, "GitHub has the job on this runner"),
     _row(None, {_R.BUSY}, None, _A.WAIT, "GitHub says the runner is busy: it may serve another job"),
+    # A runner is one process, with a config for one start: after its known end nothing can serve through it.
+    _row(None, {_R.OUT_OF_REACH}, {_P.GONE}, _A.LET_GO, "the process's end is known, and its place is out of reach"),
+    _row(None, {_R.OUT_OF_REACH}, None, _A.WAIT, "the place is out of reach, and a process may live"),
     # New runners may come late into the list, so absence is no evidence: the deletion by id answers.
     _row(None, {_R.ABSENT}, None, _A.REMOVE, "GitHub does not list the runner"),
     _row(None, {_R.IDLE, _R.OFFLINE}, {_P.GONE}, _A.REMOVE, "the process is gone and the runner serves nothing"),

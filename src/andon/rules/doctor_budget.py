@@ -29,8 +29,13 @@ def polls_per_hour(github: GitHub, repositories: int) -> int:
     return round(3600 / period * CALLS_PER_POLL * repositories)
 
 
-def judge_budget(github: GitHub, found: tuple[QuotaFacts, ...], *, repositories: int) -> Check:
-    """Whether enough is left, and whether polling fits in half of it."""
+def judge_budget(
+    github: GitHub, found: tuple[QuotaFacts, ...], *, repositories: int, not_listed: str | None = None
+) -> Check:
+    """Whether enough is left, and whether polling fits in half of it.
+
+    `not_listed`: whose repositories could not be listed, so that `repositories` may be too few.
+    """
     told = [one for one in found if one.limit is not None and one.remaining is not None]
     if not told:
         return unknown("budget", found[0].said if found else "no owner is configured")
@@ -61,4 +66,8 @@ def judge_budget(github: GitHub, found: tuple[QuotaFacts, ...], *, repositories:
     note = f"{least.remaining} of {least.limit} calls left"
     if github.ingest == "poll":
         note += f"; polling takes up to {polls_per_hour(github, repositories)} an hour"
-    return judged("budget", note, findings)
+    untold = [one for one in found if one.limit is None or one.remaining is None]
+    partly = not_listed if github.ingest == "poll" else None
+    if untold:
+        partly = f"{untold[0].owner}: {untold[0].said}"
+    return judged("budget", note, findings, partly=partly)

@@ -51,13 +51,20 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at, or why it could not be."""
     findings: tuple[Finding, ...] = ()
     partly: str | None = None
-    """What this check could not see although it judged the rest."""
+    """A look that failed, although the rest was judged: without findings the check cannot tell."""
+    caveat: str | None = None
+    """What this check never sees, however well it goes: it stays fine."""
 
 
-def judged(name: str, note: str, findings: Iterable[Finding], *, partly: str | None = None) -> Check:
-    """A check that was carried out: fine without findings."""
+def judged(
+    name: str, note: str, findings: Iterable[Finding], *, partly: str | None = None, caveat: str | None = None
+) -> Check:
+    """A check that was carried out: fine without findings, unless a look failed (`partly`)."""
     found = tuple(findings)
-    return Check(name=name, state=State.FOUND if found else State.FINE, note=note, findings=found, partly=partly)
+    if not found and partly is not None:
+        return Check(name=name, state=State.UNKNOWN, note=partly, partly=partly, caveat=caveat)
+    state = State.FOUND if found else State.FINE
+    return Check(name=name, state=state, note=note, findings=found, partly=partly, caveat=caveat)
 
 
 def unknown(name: str, why: str) -> Check:

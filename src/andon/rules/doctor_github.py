@@ -20,7 +20,9 @@ class AnswerFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     api_url: str
     answered: bool
-    accepted: bool = False
+    """False also for a 5xx: what stands before GitHub answers, or GitHub is down."""
+    accepted: bool | None = False
+    """None: the answer does not tell, as at a rate limit."""
     said: str = ""
     """GitHub's, or the network's, words when it did not."""
     ahead_s: float | None = None
@@ -37,11 +39,13 @@ def judge_answer(facts: AnswerFacts) -> Check:
             [
                 Finding(
                     id="github.unreachable",
-                    what=f"{facts.api_url} does not answer: {facts.said}.",
+                    what=f"{facts.api_url} gives no answer of use: {facts.said}.",
                     do="Check [github] api_url, the way out, a proxy, and https://www.githubstatus.com.",
                 )
             ],
         )
+    if facts.accepted is None:
+        return unknown(name, f"whether {facts.api_url} takes our credential ({facts.said})")
     if not facts.accepted:
         return judged(
             name,
@@ -99,6 +103,8 @@ class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     there: bool | None
     """Whether we can see it; None: it could not be told."""
+    of_person: bool = False
+    """Whether its owner is a person, who has no webhooks but the repositories'."""
     said: str = ""
 
 
@@ -128,12 +134,14 @@ class AccessFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Of a classic token."""
     installations: tuple[InstallationFacts, ...] | None = None
     """Of an App; None: not an App, or they could not be listed."""
+    not_listed: str | None = None
+    """What could not be listed, so that it was not judged or tried; with GitHub's words."""
     probes: tuple[Probe, ...] = ()
 
 
-def judge_repositories(found: tuple[RepositoryFacts, ...]) -> Check:
-    """Whether every repository that the configuration names is there."""
-    if not found:
+def judge_repositories(found: tuple[RepositoryFacts, ...], *, not_listed: str | None = None) -> Check:
+    """Whether every repository that is to be watched is there. `not_listed`: whose could not be listed."""
+    if not found and not_listed is None:
         return skipped("repositories", "none is named in the configuration")
     findings = [
         Finding(
@@ -145,9 +153,8 @@ def judge_repositories(found: tuple[RepositoryFacts, ...]) -> Check:
         if one.there is False
     ]
     untold = [one for one in found if one.there is None]
-    if untold and not findings:
-        return unknown("repositories", f"{untold[0].name}: {untold[0].said}")
-    return judged("repositories", _count(len(found), "repository", "repositories"), findings)
+    partly = f"{untold[0].name}: {untold[0].said}" if untold else not_listed
+    return judged("repositories", _count(len(found), "repository", "repositories"), findings, partly=partly)
 
 
 def judge_access(config: Config, facts: AccessFacts) -> Check:
@@ -155,18 +162,18 @@ def judge_access(config: Config, facts: AccessFacts) -> Check:
     findings = [*_of_installations(config, facts), *_of_scopes(config, facts), *_of_probes(facts)]
     unique = {(finding.id, finding.what): finding for finding in findings}
     untold = [probe for probe in facts.probes if probe.allowed is None]
-    partly = None
+    partly = facts.not_listed
     if untold:
         partly = f"{untold[0].where}: {untold[0].permission} could not be tried ({untold[0].said})"
-    elif facts.kind == "fine-grained token":
-        partly = "whether a fine-grained token may rerun and cancel cannot be seen without doing it"
-    if not unique and untold and not any(probe.allowed for probe in facts.probes):
-        return unknown("permissions", partly or "nothing could be tried")
+    caveat = None
+    if facts.kind == "fine-grained token":
+        caveat = "whether a fine-grained token may rerun and cancel cannot be seen without doing it"
     return judged(
         "permissions",
         f"{facts.kind}, {_count(len(facts.probes), 'call', 'calls')} tried",
         unique.values(),
         partly=partly,
+        caveat=caveat,
     )
 
 
@@ -244,9 +251,11 @@ def judge_groups(config: Config, found: tuple[GroupFacts, ...]) -> Check:
     if not found:
         return skipped("runner groups", "runners are registered at repositories")
     findings: list[Finding] = []
+    partly: str | None = None
     for one in found:
         if one.groups is None:
-            return unknown("runner groups", f"{one.owner}: {one.said}")
+            partly = partly or f"{one.owner}: {one.said}"
+            continue
         findings += [
             Finding(
                 id="group.absent",
@@ -256,7 +265,7 @@ def judge_groups(config: Config, found: tuple[GroupFacts, ...]) -> Check:
             for pool in config.pool
             if pool.runner_group_id not in one.groups
         ]
-    return judged("runner groups", _count(len(found), "organisation", "organisations"), findings)
+    return judged("runner groups", _count(len(found), "organisation", "organisations"), findings, partly=partly)
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -32,8 +32,10 @@ class HooksFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The webhooks that should bring one repository's events. `hooks` None: they could not be listed."""
 
     repository: str
+    """Or an owner, whose own webhooks bring everything."""
     hooks: tuple[HookFacts, ...] | None
     said: str = ""
+    """Why they could not be listed; with `hooks`: why others could not, that may bring its events, too."""
 
 
 def judge_hooks(found: tuple[HooksFacts, ...], *, address: str | None) -> Check:
@@ -47,11 +49,12 @@ def judge_hooks(found: tuple[HooksFacts, ...], *, address: str | None) -> Check:
             untold.append(one)
             continue
         ours = [hook for hook in one.hooks if is_ours(hook.url, address)]
+        if one.said and not ours and not any(_is_stray(hook) for hook in one.hooks):
+            untold.append(one)
+            continue
         for finding in _of_hooks(ours) if ours else (_no_hook(one, address),):
             findings[finding.what] = finding
     partly = f"{untold[0].repository}: {untold[0].said}" if untold else None
-    if untold and len(untold) == len(found):
-        return unknown("webhook", partly or "")
     if not found:
         return unknown("webhook", "no repository is named, so no webhook can be looked for")
     return judged("webhook", f"sends to {address}", findings.values(), partly=partly)
@@ -62,8 +65,13 @@ def is_ours(url: str | None, address: str) -> bool:
     return url is not None and url.rstrip("/").lower() == address.rstrip("/").lower()
 
 
+def _is_stray(hook: HookFacts) -> bool:
+    """Whether a webhook that is not ours was meant for an Andon."""
+    return hook.url is not None and hook.url.rstrip("/").endswith(PATH)
+
+
 def _no_hook(one: HooksFacts, address: str) -> Finding:
-    strays = [hook for hook in one.hooks or () if hook.url is not None and hook.url.rstrip("/").endswith(PATH)]
+    strays = [hook for hook in one.hooks or () if _is_stray(hook)]
     if strays:
         return Finding(
             id="hook.address",
@@ -174,9 +182,17 @@ def make_ledger(
 
 
 def judge_ledger(
-    ledger: Ledger, failed: tuple[SentTry, ...], unseen: tuple[SentTry, ...], *, partly: str | None = None
+    ledger: Ledger,
+    failed: tuple[SentTry, ...],
+    unseen: tuple[SentTry, ...],
+    *,
+    partly: str | None = None,
+    caveat: str | None = None,
 ) -> Check:
-    """Whether what GitHub sent has arrived."""
+    """Whether what GitHub sent has arrived. `partly`: a log that could not be read; `caveat`: one longer than we read.
+
+    A log that could not be read is never fine: what failed may stand in it.
+    """
     findings: list[Finding] = []
     refused = [one for one in failed if one.code == 401]
     if refused:
@@ -219,7 +235,7 @@ def judge_ledger(
         f"{ledger.sent} sent, {ledger.received} received, {ledger.failed} failed, {ledger.requested} re-requested, "
         f"{ledger.never_seen} never seen"
     )
-    return judged("deliveries", note, findings, partly=partly)
+    return judged("deliveries", note, findings, partly=partly, caveat=caveat)
 
 
 def _many(found: list[SentTry]) -> str:

@@ -18,10 +18,12 @@ class RunnerVersionFacts(msgspec.Struct, frozen=True, kw_only=True):
     no_registration_from: date | None = None
     known: bool = True
     """False: GitHub says nothing of this version."""
+    said: str = ""
+    """Why GitHub could not be asked of it; empty: it was."""
 
 
 def judge_runner_versions(found: tuple[RunnerVersionFacts, ...], now: datetime, *, partly: str | None = None) -> Check:
-    """Whether each version will still get jobs, and be registered, in 14 days."""
+    """Whether each version will still get jobs, and be registered, in 14 days. `partly`: who could not be listed."""
     if not found and partly is None:
         return skipped("runner program", "no runner with a version is registered now")
     findings: list[Finding] = []
@@ -47,8 +49,11 @@ def judge_runner_versions(found: tuple[RunnerVersionFacts, ...], now: datetime, 
                     do="Install the newest runner program in the folder that the slots' command names.",
                 )
             )
-    untold = [one.version for one in found if not one.known]
-    if untold and partly is None:
-        partly = f"GitHub does not say until when {untold[0]} is served"
+    not_asked = [one for one in found if one.said]
+    if not_asked and partly is None:
+        partly = f"until when {not_asked[0].version} is served could not be asked ({not_asked[0].said})"
+    # A server of one's own may say nothing of any version: that is no failed look.
+    untold = [one.version for one in found if not one.known and not one.said]
+    caveat = f"GitHub does not say until when {untold[0]} is served" if untold else None
     note = ", ".join(one.version for one in found) or "no version was seen"
-    return judged("runner program", note, findings, partly=partly)
+    return judged("runner program", note, findings, partly=partly, caveat=caveat)

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import andon
 from andon.agent.credentials import find_credential
 from andon.agent.interpreter import find_interpreter
 from andon.agent.layout import root_of
@@ -14,7 +15,7 @@ from andon.agent.root_lock import live_agent_pid
 from andon.model.config import Agent, Config
 from andon.runtime.errors import Refused
 from andon.setup.machine import Machine
-from andon.setup.reachable import closed_folder_above, owner_above
+from andon.setup.reachable import changeable_by_others, closed_folder_above, owner_above
 from andon.setup.steps import MakeFolder, MakeUser, Plan, RunCommand, Step, WriteFile
 from andon.setup.units import AGENT_UNIT, MARK, UNIT_FOLDER, agent_unit
 
@@ -23,14 +24,24 @@ SLOT_HOMES = Path("/var/lib/andon-slots")
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
-def plan_agent_install(config: Config, *, config_path: Path, data: Path, machine: Machine) -> Plan:
-    """The steps for the agent of `config`. Raises Refused for what would leave an agent that cannot work."""
+def plan_agent_install(
+    config: Config, *, config_path: Path, data: Path, machine: Machine, plan_only: bool = False
+) -> Plan:
+    """The steps for the agent of `config`.
+
+    Raises Refused for what would leave an agent that cannot work, or one that another user than root
+    could make run something else as root; a mere plan says the latter in a note.
+    """
     agent = config.agent
     if agent is None:
         raise Refused(f"{config_path}: no [agent] table. Add one with `name` and [[agent.slots]].")
     root = root_of(agent, data)
     users = _own_users(agent)
     notes = [*_shared(agent, machine)]
+    if (changeable := _changeable(config_path, data)) is not None:
+        if not plan_only:
+            raise Refused(changeable)
+        notes.append(f"This would be refused. {changeable}")
     if users:
         find_interpreter(for_other_users=True)
         closed = closed_folder_above(machine.at(root.path) / "slots", within=machine.top)
@@ -65,8 +76,8 @@ def plan_agent_install(config: Config, *, config_path: Path, data: Path, machine
         )
         if live_agent_pid(root.path) is not None and not machine.is_active(AGENT_UNIT):
             notes.append(
-                f"An agent that the unit did not start lives on {root.path}. End it with SIGTERM: its jobs go on, "
-                "and the unit's agent takes over within seconds."
+                f"An agent that the unit did not start lives on {root.path}. End it with SIGTERM, then: systemctl "
+                f"start {AGENT_UNIT}. Its jobs go on, and the unit's agent takes them over."
             )
     else:
         notes.append(
@@ -79,6 +90,23 @@ def plan_agent_install(config: Config, *, config_path: Path, data: Path, machine
             f"here what it prints, then: systemctl start {AGENT_UNIT}"
         )
     return Plan(steps=tuple(steps), notes=tuple(notes))
+
+
+def _changeable(config_path: Path, data: Path) -> str | None:
+    """A sentence about what the agent, which is root, would read or run, and others than root could change."""
+    own = "Give the agent a configuration and a data folder of root's own, such as /etc/andon/agent.toml and "
+    own += "--data /var/lib/andon-agent, with the [agent] table alone and `server`."
+    install = "Install Andon as root, such as below /opt."
+    program, package = Path(sys.executable), Path(andon.__file__).parent
+    for path, what, do in (
+        (config_path, "its configuration", own),
+        (data, "its data folder", own),
+        (program, "its Python", install),
+        (package, "its program", install),
+    ):
+        if (place := changeable_by_others(path)) is not None:
+            return f"{place}: others than root can write here, and the agent runs as root with {path} as {what}. {do}"
+    return None
 
 
 def _own_users(agent: Agent) -> dict[int, str]:

@@ -28,19 +28,29 @@ class AppFiles(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
     def write(self, *, key: str, secret: str) -> None:
-        """Writes both, 0600. Raises Refused when one appeared meanwhile; the other is kept."""
+        """Writes both, 0600. Raises Refused when one cannot be written whole; the one before it is kept."""
         for path, content in ((self.key, key), (self.secret, secret)):
             try:
-                file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                _write_new(path, content.strip() + "\n")
             except OSError as error:
                 raise Refused(
                     f"{path}: the file could not be written ({error.strerror}). The App is made; make a new key or "
                     "secret on its settings page, and write it there."
                 ) from None
-            with os.fdopen(file, "w", encoding="utf-8") as opened:
-                opened.write(content.strip() + "\n")
-                opened.flush()
-                os.fsync(file)
+
+
+def _write_new(path: Path, content: str) -> None:
+    """A file of its owner alone that was not there; whole and on the disk, or not at all. Raises OSError."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(file, "w", encoding="utf-8") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(file)
+    except BaseException:
+        # Half a key would be in the way of the whole one.
+        path.unlink(missing_ok=True)
+        raise
 
 
 def files_of(config: Config, data: Path) -> AppFiles:

@@ -1,5 +1,6 @@
 """What `andon install` does: the control plane's user, its data folder, its secrets' owners, its unit."""
 
+import os
 from pathlib import Path
 
 from andon.model.config import Config
@@ -35,6 +36,13 @@ def plan_control_install(
     if not readable:
         notes.append(f'{config_path}: the user "{USER}" has to be able to read it. chmod 0644 does that.')
     address = parse_listen(config.server.listen)
+    database = _sqlite_file(config, data)
+    beside = () if database is None or database.is_relative_to(data) else (database.parent,)
+    notes += [
+        f'{folder}: the database lies here, outside {data}. The folder has to be there, and the user "{USER}" has to '
+        "be able to write in it."
+        for folder in beside
+    ]
     unit = control_plane_unit(
         command=(
             *(str(program), "-P", "-m", "andon", "up", "--no-agent"),
@@ -44,6 +52,7 @@ def plan_control_install(
         user=USER,
         port=address.port if address is not None else 0,
         reads=(config_path, program, package),
+        writes=beside,
     )
     inside, outside = _files(config, data, machine)
     steps: list[Step] = [
@@ -51,6 +60,12 @@ def plan_control_install(
         MakeFolder(path=data, owner=USER, mode=_DATA_MODE),
     ]
     steps += [SetOwner(path=path, owner=USER, mode=0o600) for path in inside]
+    # Deliveries that an `andon up` by hand left there: the service has to read them and take them away.
+    spool = data / "spool"
+    if machine.at(spool).is_dir():
+        steps.append(MakeFolder(path=spool, owner=USER, mode=0o700))
+        left = sorted(path.name for path in machine.at(spool).iterdir() if path.is_file() and not path.is_symlink())
+        steps += [SetOwner(path=spool / name, owner=USER, mode=0o600) for name in left]
     notes += [f'{path} lies outside {data}: make it readable for the user "{USER}".' for path in outside]
     written = WriteFile(path=UNIT_FOLDER / CONTROL_PLANE_UNIT, content=unit, mark=MARK)
     steps.append(written)
@@ -71,6 +86,13 @@ def plan_control_install(
     return Plan(steps=tuple(steps), notes=tuple(notes))
 
 
+def _sqlite_file(config: Config, data: Path) -> Path | None:
+    kind = "sqlite:///"
+    if not config.server.database.startswith(kind):
+        return None
+    return Path(os.path.normpath(data / config.server.database.removeprefix(kind)))
+
+
 def _files(config: Config, data: Path, machine: Machine) -> tuple[list[Path], list[Path]]:
     """The files that the control plane uses and that are there: those below `data`, and others."""
     server, github = config.server, config.github
@@ -84,10 +106,10 @@ def _files(config: Config, data: Path, machine: Machine) -> tuple[list[Path], li
         server.tls_cert_file,
         server.tls_key_file,
     ]
-    if server.database.startswith("sqlite:///"):
-        file = server.database.removeprefix("sqlite:///")
-        names += [file, f"{file}-wal", f"{file}-shm"]
-    found = [path for path in (data / name for name in names if name) if machine.at(path).is_file()]
+    paths = [data / name for name in names if name]
+    if (file := _sqlite_file(config, data)) is not None:
+        paths += [file.with_name(f"{file.name}{end}") for end in ("", "-wal", "-shm", ".lock")]
+    found = [path for path in paths if machine.at(path).is_file()]
     return [path for path in found if path.is_relative_to(data)], [
         path for path in found if not path.is_relative_to(data)
     ]

@@ -1,7 +1,9 @@
 """Makes a GitHub App by GitHub's manifest flow, on a page of this machine that one person can open once.
 
-The page's address holds a secret, what goes to GitHub another (`state`), so that neither another
-user of this machine nor another web page can put their App in the place of ours.
+The page's address holds a secret, and who opens it first gets a cookie that nobody else's browser has:
+the page, and the answer that GitHub sends the browser back with, are taken with that cookie only. What goes
+to GitHub is another secret (`state`). So neither another user of this machine nor another web page can put
+their App in the place of ours, even one who has read the address or `state` off the screen.
 """
 
 import asyncio
@@ -31,6 +33,9 @@ _HEADERS = {
     "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
 }
+
+
+_COOKIE = "andon_create_app"
 
 
 class _Conversion(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +76,8 @@ class AppCreation:
     ) -> None:
         self._config, self._files = config, files
         self._organisation, self._name, self._least = organisation, name, least
-        self._door, self._state = new_secret(), new_secret()
+        self._door, self._state, self._opener = new_secret(), new_secret(), new_secret()
+        self._opened = False
         self._new_secret, self._say = new_secret, say
         self._taken = False
         self._url = ""
@@ -103,6 +109,9 @@ class AppCreation:
             async with serving(app, listener, before_stop=lambda: None):
                 announce(f"{self._url}/{self._door}")
                 await asyncio.wait({late, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+                if self._taken:
+                    # GitHub has made the App: what becomes of its key is said, however long that takes.
+                    await asyncio.wait({self._ended})
         finally:
             late.cancel()
             await asyncio.gather(late, return_exceptions=True)
@@ -124,8 +133,16 @@ class AppCreation:
         )
 
     async def _start(self, request: Request) -> Response:
+        if self._opened and not self._is_opener(request):
+            sentence = (
+                "The page was opened in another browser before, and is that browser's alone. Was that not you, "
+                "end this with Ctrl-C and start again."
+            )
+            self._say(sentence)
+            return _html(sentence_page("Opened elsewhere", sentence), 403)
+        self._opened = True
         permissions = wanted_permissions(self._config, least=self._least, organisation=self._organisation is not None)
-        return _html(
+        answer = _html(
             start_page(
                 target=new_app_page(self._config.github.api_url, self._organisation, self._state),
                 cancel=f"/{self._door}/cancel",
@@ -135,8 +152,17 @@ class AppCreation:
                 owner=self._organisation or "your own account",
             )
         )
+        # Lax and not strict: the browser comes back from GitHub's page.
+        answer.set_cookie(_COOKIE, self._opener, httponly=True, samesite="lax")
+        return answer
+
+    def _is_opener(self, request: Request) -> bool:
+        """Whether this is the browser that opened the page first."""
+        return hmac.compare_digest(request.cookies.get(_COOKIE, "").encode(), self._opener.encode())
 
     async def _cancel(self, request: Request) -> Response:
+        if not self._is_opener(request):
+            return _html(sentence_page("Not used", "The page is another browser's."), 403)
         self._fail("Cancelled on the page: no App was made, and nothing was written.")
         return _html(sentence_page("Cancelled", "Nothing was made. This page can be closed."))
 
@@ -146,6 +172,10 @@ class AppCreation:
             sentence = "An answer with a wrong state came to the page and was not used; the right one is waited for."
             self._say(sentence)
             return _html(sentence_page("Not used", sentence), 400)
+        if not self._is_opener(request):
+            sentence = "An answer came from a browser that did not open the page, and was not used."
+            self._say(sentence)
+            return _html(sentence_page("Not used", sentence), 403)
         if self._taken:
             return _html(sentence_page("Not used", "This answer came before; each is used once."), 409)
         self._taken = True
@@ -156,6 +186,12 @@ class AppCreation:
         except Refused as error:
             self._fail(str(error))
             return _html(sentence_page("Not made", str(error)), 502)
+        except BaseException as error:
+            self._fail(
+                f"The answer of GitHub could not be dealt with ({type(error).__name__}). Look for the App in GitHub's "
+                "settings; delete it there, and start again."
+            )
+            raise
         if not self._ended.done():
             self._ended.set_result(made)
         return _html(made_page(name=made.name, lines=made.lines, install_url=made.install_url))

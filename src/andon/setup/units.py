@@ -27,24 +27,34 @@ def agent_unit(*, command: tuple[str, ...], data: Path) -> str:
     return _filled(AGENT_UNIT, command=_command_line(command), data=_escaped(data), capabilities=f"~{_WITHOUT}")
 
 
-def control_plane_unit(*, command: tuple[str, ...], data: Path, user: str, port: int, reads: tuple[Path, ...]) -> str:
+def control_plane_unit(
+    *,
+    command: tuple[str, ...],
+    data: Path,
+    user: str,
+    port: int,
+    reads: tuple[Path, ...],
+    writes: tuple[Path, ...] = (),
+) -> str:
     """The text of the control plane's unit.
 
     `port` decides whether it may bind a privileged one; `reads` are files and folders that it has
-    to see, so that homes are not hidden from it where one of them lies there.
+    to see, so that homes are not hidden from it where one of them, or what it is a link to, lies
+    there; `writes` are folders beside `data` that it writes in.
     """
     return _filled(
         CONTROL_PLANE_UNIT,
         command=_command_line(command),
         data=_escaped(data),
+        writable=" ".join(_quoted(_escaped(path)) for path in (data, *writes)),
         user=user,
-        protect_home="read-only" if any(_is_below_home(path) for path in (*reads, data)) else "yes",
+        protect_home="read-only" if any(_is_below_home(path) for path in (*reads, data, *writes)) else "yes",
         capabilities="CAP_NET_BIND_SERVICE" if 0 < port < _PRIVILEGED_PORTS else "",
     )
 
 
 def _is_below_home(path: Path) -> bool:
-    return any(path.is_relative_to(home) for home in _HOMES)
+    return any(seen.is_relative_to(home) for seen in (path, path.resolve()) for home in _HOMES)
 
 
 def _filled(name: str, **values: str) -> str:
@@ -58,7 +68,11 @@ def _command_line(command: tuple[str, ...]) -> str:
 
 def _argument(text: str) -> str:
     """One argument as ExecStart reads it: in quotes where it needs them, nothing expanded."""
-    plain = _escaped(text).replace("$", "$$")
+    return _quoted(_escaped(text).replace("$", "$$"))
+
+
+def _quoted(plain: str) -> str:
+    """One word of a line of words."""
     if plain and not any(char in plain for char in " \t\"'\\;"):
         return plain
     return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'

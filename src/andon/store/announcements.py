@@ -6,8 +6,9 @@ notification can be lost (a pooler between, a connection that broke); the table 
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, Text, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection
+
+from andon.store.driver import Statement, driver_of
 
 CHANNEL = "andon"
 EVERYTHING = "*"
@@ -17,16 +18,17 @@ _LONGEST = 7000
 """Bytes of a notification; PostgreSQL takes 8,000."""
 
 # Writers are one after the other, so a later transaction has a higher number.
-_ANNOUNCE = text(
+_ANNOUNCE = Statement(
+    "announce",
     f"""
     WITH told AS (
         INSERT INTO nudges (name, version, replica)
-        SELECT name, pg_current_xact_id()::text::bigint, :replica FROM unnest(:names) AS name
+        SELECT name, pg_current_xact_id()::text::bigint, $1 FROM unnest(string_to_array($2, E'\\n')) AS name
         ON CONFLICT (name) DO UPDATE SET version = excluded.version, replica = excluded.replica
     )
-    SELECT pg_notify('{CHANNEL}', :payload)
-    """
-).bindparams(bindparam("names", type_=ARRAY(Text)))
+    SELECT pg_notify('{CHANNEL}', $3)
+    """,
+)
 
 NEWER = "SELECT name, version, replica FROM nudges WHERE version > %s"
 """What was woken since; for the listener, which has a connection of its own."""
@@ -50,7 +52,9 @@ def announce(connection: Connection, replica: str) -> None:
     names: set[str] = connection.info.get(_COLLECTED) or set()
     if names:
         listed = sorted(names)
-        connection.execute(_ANNOUNCE, {"replica": replica, "names": listed, "payload": payload(replica, listed)})
+        values = (replica, "\n".join(listed), payload(replica, listed))
+        with driver_of(connection) as driver:
+            driver.run(_ANNOUNCE, [value.encode() for value in values])
 
 
 def payload(replica: str, names: Iterable[str]) -> str:

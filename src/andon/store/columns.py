@@ -41,12 +41,13 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_micros(value)
 
 
-_encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+encode_json_bytes: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+"""A list or an object as JSON in UTF-8."""
 
 
 def encode_json(value: Any) -> str:
     """A list or an object as JSON text."""
-    return _encode(value).decode()
+    return encode_json_bytes(value).decode()
 
 
 _decode: Callable[[str], Any] = msgspec.json.Decoder().decode

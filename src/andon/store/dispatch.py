@@ -44,8 +44,6 @@ def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
 def snapshot(tx: Tx, policy: Policy) -> Snapshot:
     """What dispatch looks at: of every owner as many of the oldest jobs as could be placed."""
     connection = tx.connection
-    if connection.dialect.name == "postgresql":
-        return dispatch_postgres.snapshot(tx, policy)
     free = hosts.free_slots(connection)
     slots_of = Counter(slot.pool for slot in free)
     waiting: list[WaitingJob] = []
@@ -65,32 +63,45 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
 
 def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
     """Decides and writes one round. `mode` "observe" journals what it would claim, once a job."""
-    seen = snapshot(tx, policy)
+    if _on_postgres(tx):
+        seen, runs_to_learn = dispatch_postgres.look(tx, policy)
+    else:
+        seen, runs_to_learn = snapshot(tx, policy), True
     decisions = decide(seen, policy)
     places = [each for each in decisions if isinstance(each, Place)]
     withheld = tuple(each for each in decisions if isinstance(each, Withhold))
     for pool in policy.pools.values():
-        if pool.trust != "any":
+        if runs_to_learn and pool.trust != "any":
             _learn_runs(tx, pool.name)
     if mode != "act":
         return Round(withheld=withheld, would=_would_claim(tx, places))
     return Round(
-        claimed=_reserve(tx, _new_claims(tx, places, fleet), policy),
+        claimed=reserve(tx, _new_claims(tx, places, fleet), policy),
         withheld=withheld,
         more=len(places) >= policy.batch,
     )
 
 
-def _reserve(tx: Tx, wanted: list[Claim], policy: Policy) -> tuple[Claim, ...]:
-    """Writes claims, journal and outbox; gives the claims that broke no unique index (R17)."""
-    if tx.connection.dialect.name == "postgresql":
-        kept = dispatch_postgres.reserve(tx, wanted, policy)
-    else:
-        kept = claims.reserve(tx, wanted)
-        for claim in wanted:
-            if claim.id in kept:
-                _journal_and_order(tx, claim, policy)
+def _on_postgres(tx: Tx) -> bool:
+    return tx.connection.dialect.name == "postgresql"
+
+
+def reserve(tx: Tx, wanted: list[Claim], policy: Policy) -> tuple[Claim, ...]:
+    """Writes new claims, with journal line and act of each; gives those that broke no unique index (R17).
+
+    A claim that did leaves nothing behind.
+    """
+    kept = dispatch_postgres.reserve(tx, wanted, policy) if _on_postgres(tx) else reserve_each(tx, wanted, policy)
     return tuple(claim for claim in wanted if claim.id in kept)
+
+
+def reserve_each(tx: Tx, wanted: list[Claim], policy: Policy) -> set[str]:
+    """The same through the general statements; gives the ids of those that were kept."""
+    kept = claims.reserve(tx, wanted)
+    for claim in wanted:
+        if claim.id in kept:
+            _journal_and_order(tx, claim, policy)
+    return kept
 
 
 def _new_claims(tx: Tx, places: list[Place], fleet: str) -> list[Claim]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection
 
+from andon.model.claim_states import CLAIMS, ClaimState
 from andon.model.nouns import Claim
 from andon.rules.dispatch import FreeSlot, Policy, Snapshot, WaitingJob
-from andon.store.columns import encode_json, from_micros, to_micros
-from andon.store.driver import driver_of, send
+from andon.store.columns import encode_json_bytes, from_micros, to_micros
+from andon.store.driver import Statement, driver_of, number
 from andon.store.schema import LIVE_CLAIM
 from andon.store.transaction import Tx
 
@@ -27,7 +27,9 @@ _LIVE = f"claims.{LIVE_CLAIM.text}"
 # withheld. `slack`: how many withheld jobs can stand before jobs that can be placed. With several
 # pools an owner's room can be used up in another one first; then all that is read of him may be.
 # Conditions on few rows are uncorrelated (NOT IN), so that the server reads each once and hashes it.
-_READ = f"""
+_READ = Statement(
+    "read_round",
+    f"""
 WITH RECURSIVE
 given AS (SELECT * FROM json_to_recordset($1) AS given(pool text, trust text, listed text[])),
 caps AS (SELECT * FROM json_to_recordset($2) AS caps(owner text, cap int)),
@@ -40,7 +42,7 @@ free AS MATERIALIZED (
 ),
 wanted AS (
     SELECT given.*, least((SELECT count(*) FROM free WHERE free.pool = given.pool), $3::int) + 1 AS each,
-           (SELECT count(*) FROM given) AS pools
+           (SELECT count(*) FROM given) > 1 AS several
     FROM given
 ),
 paused AS (
@@ -54,59 +56,62 @@ waiting(pool, owner) AS (
                   WHERE status = 'queued' AND jobs.pool = waiting.pool AND jobs.owner > waiting.owner)
     FROM waiting WHERE owner IS NOT NULL
 ),
-rooms AS (
-    SELECT waiting.owner, wanted.*, cap,
-           least(each, CASE WHEN cap IS NOT NULL THEN
-               greatest(cap - coalesce((SELECT sum(many) FROM held WHERE held.owner = waiting.owner), 0), 0) + 1
-           END) AS most
-    FROM waiting JOIN wanted USING (pool) LEFT JOIN caps USING (owner) WHERE waiting.owner IS NOT NULL
-),
-limits AS (
-    SELECT rooms.*, sum(CASE WHEN cap IS NULL THEN 0 WHEN pools = 1 THEN 1 ELSE most END) OVER (PARTITION BY pool) AS slack
-    FROM rooms
+limits AS MATERIALIZED (
+    SELECT owner, pool, least(each, room) AS most,
+           CASE WHEN room IS NULL THEN 0 WHEN several THEN least(each, room) ELSE 1 END AS slack
+    FROM waiting JOIN wanted USING (pool) LEFT JOIN (
+        SELECT owner, greatest(cap - coalesce(used, 0), 0)::int + 1 AS room
+        FROM caps LEFT JOIN (SELECT owner, sum(many) AS used FROM held GROUP BY owner) AS used USING (owner)
+    ) AS rooms USING (owner)
+    WHERE owner IS NOT NULL AND (owner, pool) NOT IN (SELECT owner, pool FROM paused WHERE repository = '')
 ),
 found AS (
-    SELECT oldest.*, limits.pool, each + slack AS window_of_pool,
-           row_number() OVER (PARTITION BY limits.pool ORDER BY oldest.since, oldest.id) AS place
-    FROM limits CROSS JOIN LATERAL (
-        SELECT id, repository, owner, run_id, attempt, coalesce(queued_at, created_at) AS since, fork
-        FROM jobs
-        WHERE status = 'queued' AND jobs.pool = limits.pool AND jobs.owner = limits.owner
-          AND (owner, '', jobs.pool) NOT IN (SELECT owner, repository, pool FROM paused)
-          AND (repository, jobs.pool) NOT IN (SELECT repository, pool FROM paused)
-          AND (trust = 'any' OR (NOT fork AND (trust = 'no-forks' OR lower(repository) = ANY (listed))))
-          AND id NOT IN (SELECT job_id FROM claims WHERE {_LIVE} AND job_id IS NOT NULL)
-        ORDER BY queued_at, id
-        LIMIT most
+    SELECT oldest.* FROM wanted CROSS JOIN LATERAL (
+        SELECT each_oldest.* FROM limits CROSS JOIN LATERAL (
+            SELECT id, repository, owner, pool, run_id, attempt, coalesce(queued_at, created_at) AS since, fork
+            FROM jobs
+            WHERE status = 'queued' AND jobs.pool = limits.pool AND jobs.owner = limits.owner
+              AND (trust = 'any' OR (NOT fork AND (trust = 'no-forks' OR lower(repository) = ANY (listed))))
+              AND id NOT IN (SELECT job_id FROM claims WHERE {_LIVE} AND job_id IS NOT NULL)
+            ORDER BY queued_at, id
+            LIMIT most
+        ) AS each_oldest
+        WHERE limits.pool = wanted.pool
+        ORDER BY since, id
+        LIMIT each + (SELECT coalesce(sum(slack), 0) FROM limits WHERE limits.pool = wanted.pool)
     ) AS oldest
 )
-SELECT (SELECT json_agg(json_build_array(host, slot, pool) ORDER BY host, slot) FROM free)::text,
-       (SELECT json_agg(json_build_array(id, repository, owner, pool, run_id, attempt, since, fork) ORDER BY since, id)
-        FROM found WHERE place <= window_of_pool)::text,
-       (SELECT json_agg(json_build_array(owner, host, many)) FROM held)::text
-"""
+SELECT (SELECT json_agg(json_build_array(host, slot, pool)) FROM free)::text,
+       (SELECT json_agg(json_build_array(id, repository, owner, pool, run_id, attempt, since, fork)) FROM found)::text,
+       (SELECT json_agg(json_build_array(owner, host, many)) FROM held)::text,
+       EXISTS (SELECT FROM jobs WHERE status = 'queued' AND fork IS NULL
+               AND jobs.pool IN (SELECT pool FROM given WHERE trust <> 'any'))
+""",
+)
 
 _free = msgspec.json.Decoder(list[tuple[str, int, str]])
 _waiting = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, bool | None]])
 _held = msgspec.json.Decoder(list[tuple[str, str, int]])
 
 
-def snapshot(tx: Tx, policy: Policy) -> Snapshot:
-    """What dispatch looks at: the oldest waiting jobs, as many as it could possibly place or withhold."""
+def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
+    """The oldest waiting jobs, as many as could possibly be placed or withheld, and the free slots; and
+    whether there is a run that its pool needs to know of."""
     pools = [
         {"pool": pool.name, "trust": pool.trust, "listed": [name.lower() for name in pool.repositories]}
         for pool in policy.pools.values()
     ]
     caps = [{"owner": owner, "cap": cap} for owner, cap in policy.max_slots.items()]
-    parameters = (encode_json(pools), encode_json(caps), policy.batch, to_micros(tx.now))
+    values = (encode_json_bytes(pools), encode_json_bytes(caps), number(policy.batch), number(to_micros(tx.now)))
     with driver_of(tx.connection) as driver:
-        ((free, waiting, held),) = send(driver, _READ, parameters).fetchall()
+        found = driver.run(_READ, values)
+    free, waiting, held, unknown = (found.get_value(0, column) for column in range(4))
     by_owner: dict[str, int] = {}
     by_host: dict[str, int] = {}
-    for owner, host, many in _held.decode(held or "[]"):
+    for owner, host, many in _held.decode(held or b"[]"):
         by_owner[owner] = by_owner.get(owner, 0) + many
         by_host[host] = by_host.get(host, 0) + many
-    return Snapshot(
+    seen = Snapshot(
         waiting=tuple(
             WaitingJob(
                 id=job_id,
@@ -118,12 +123,13 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
                 queued_at=from_micros(since),
                 fork=bool(fork),
             )
-            for job_id, repository, owner, pool, run_id, attempt, since, fork in _waiting.decode(waiting or "[]")
+            for job_id, repository, owner, pool, run_id, attempt, since, fork in _waiting.decode(waiting or b"[]")
         ),
-        free=tuple(FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _free.decode(free or "[]")),
+        free=tuple(FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _free.decode(free or b"[]")),
         live_claims=by_owner,
         host_load=by_host,
     )
+    return seen, unknown == b"t"
 
 
 # $1: the claims as JSON. $2: pools as JSON. $3: now. $4: the deadline.
@@ -146,7 +152,8 @@ WITH kept AS (
            'act', '{{"runner":' || to_json(runner_name) || '}}', job_id, host
     FROM kept
 ), acts AS (
-    INSERT INTO outbox (id, kind, idempotency_key, subject, generation, payload, state, attempts, not_before, created_at)
+    INSERT INTO outbox (id, kind, idempotency_key, subject, generation, payload, state, attempts, not_before,
+                        created_at)
     SELECT 'act' || substr(id, 4), 'mint_runner', 'mint:' || id, id, 1,
            '{{"owner":' || to_json(owner) || ',"repository":' || to_json(repository) || ',"name":' ||
            to_json(runner_name) || ',"group":' || runner_group || ',"labels":' || labels || '}}',
@@ -157,8 +164,8 @@ SELECT id FROM kept
 """
 
 
-_WRITE = _writing("")
-_WRITE_CAREFULLY = _writing("ON CONFLICT DO NOTHING")
+_WRITE = Statement("write_round", _writing(""))
+_WRITE_CAREFULLY = Statement("write_round_carefully", _writing("ON CONFLICT DO NOTHING"))
 """Asks every unique index before each row, which costs a quarter more."""
 
 
@@ -166,7 +173,7 @@ def reserve(tx: Tx, wanted: Sequence[Claim], policy: Policy) -> set[str]:
     """Inserts new claims, with journal line and act of each; gives the ids of those that broke no
     unique index (R17). The others leave nothing behind.
 
-    All of `wanted` are reserved now, in their first generation, with one deadline.
+    All of `wanted` are new: reserved now, in their first generation.
     """
     if not wanted:
         return set()
@@ -187,26 +194,20 @@ def reserve(tx: Tx, wanted: Sequence[Claim], policy: Policy) -> set[str]:
         {"name": pool.name, "runner_group": pool.runner_group_id, "labels": pool.labels}
         for pool in policy.pools.values()
     ]
-    deadline = wanted[0].deadline
-    parameters = (
-        encode_json(rows),
-        encode_json(pools),
-        to_micros(tx.now),
-        None if deadline is None else to_micros(deadline),
+    values = (
+        encode_json_bytes(rows),
+        encode_json_bytes(pools),
+        number(to_micros(tx.now)),
+        number(to_micros(tx.now + CLAIMS.limit(ClaimState.RESERVED))),
     )
     tx.nudges.add("outbox")
-    return {claim_id for (claim_id,) in _inserted(tx.connection, parameters)}
-
-
-def _inserted(connection: Connection, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """Nobody takes a job or a slot between our snapshot and our claim, so no claim is expected to
-    lose. One that loses all the same (a writer without the writers' lock) undoes only this statement."""
-    with driver_of(connection) as driver:
+    with driver_of(tx.connection) as driver:
+        # Nobody takes a job or a slot between our snapshot and our claim, so none is expected to lose.
+        # One that does all the same (to a writer without the writers' lock) undoes only this statement.
+        driver.say(b"SAVEPOINT before_claims")
         try:
-            with driver.pipeline():
-                driver.execute("SAVEPOINT before_claims")
-                sent = send(driver, _WRITE, parameters)
-            return sent.fetchall()
+            kept = driver.run(_WRITE, values)
         except UniqueViolation:
-            driver.execute("ROLLBACK TO SAVEPOINT before_claims")
-            return send(driver, _WRITE_CAREFULLY, parameters).fetchall()
+            driver.say(b"ROLLBACK TO SAVEPOINT before_claims")
+            kept = driver.run(_WRITE_CAREFULLY, values)
+    return {(kept.get_value(row, 0) or b"").decode() for row in range(kept.ntuples)}

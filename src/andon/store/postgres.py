@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from andon.runtime.errors import Refused
 from andon.store.announcements import announce, start_collecting
 from andon.store.database import Closed
+from andon.store.driver import driver_of
 from andon.store.group_commit import GroupCommit
 
 T = TypeVar("T")
@@ -46,8 +47,13 @@ _BEGIN_WRITING = f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
 # Our statements are few and each has one good plan; making it anew cost as much as running it. They
 # run for a millisecond, and compiling one (which the server does by an estimate) takes a hundred.
 _SETTINGS = "-c plan_cache_mode=force_generic_plan -c jit=off"
-# For the session and not in each transaction, where they would be statements of the hot path.
-_LIMITS = f" -c idle_in_transaction_session_timeout={IDLE_LIMIT_S}s -c lock_timeout={LOCK_LIMIT_S}s"
+# The writer's plans may be made while tables are empty, and stay: each condition of his has an index.
+# And only a plain index scan clears the entries of rows that are gone (live claims come and go).
+# The limits are set once and not in each transaction, where they would be statements of the hot path.
+_WRITER_SETTINGS = (
+    f"{_SETTINGS} -c enable_seqscan=off -c enable_bitmapscan=off "
+    f"-c idle_in_transaction_session_timeout={IDLE_LIMIT_S}s -c lock_timeout={LOCK_LIMIT_S}s"
+)
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -78,7 +84,7 @@ def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int =
         connect_args={
             **LINK,
             "application_name": "andon",
-            "options": _SETTINGS if begin != _BEGIN_WRITING else _SETTINGS + _LIMITS,
+            "options": _WRITER_SETTINGS if begin == _BEGIN_WRITING else _SETTINGS,
         },
     )
 
@@ -87,7 +93,8 @@ def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int =
         connection.autocommit = True
 
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        with driver_of(connection) as driver:
+            driver.say(begin.encode())
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)

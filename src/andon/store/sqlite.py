@@ -69,10 +69,17 @@ def _make_private(path: Path) -> None:
 def hold_database_lock(path: Path) -> int:
     """Takes the lock that makes this process the only one on the SQLite file; keeps it while open.
 
-    Raises Refused when another process has it. Returns the file descriptor to hold.
+    Raises Refused when another process has it, or when the lock's file is not ours to write. Returns
+    the file descriptor to hold.
     """
     lock_path = path.with_name(path.name + ".lock")
-    handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise Refused(
+            f"{lock_path}: the database's lock cannot be written ({error.strerror}). Give the file and its folder to "
+            "the user that the control plane runs as."
+        ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

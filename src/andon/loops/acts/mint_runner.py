@@ -7,17 +7,21 @@ registration is deleted and minted anew.
 
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
 from andon.github.client import Scope
 from andon.github.effects import EFFECTS, Pauses, Retry
 from andon.github.outcomes import Failed, FailureClass
-from andon.github.runner_payloads import JitAnswer
+from andon.github.runner_payloads import JitAnswer, RunnerObject
 from andon.loops.acts.next_try import next_try
 from andon.loops.claims import give_back
 from andon.loops.fleet import Fleet
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
+from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
+from andon.model.nouns import Claim
 from andon.rules.backoff import backoff
-from andon.store import claims, outbox, pauses
+from andon.store import claims, jobs, outbox, pauses
 from andon.store.claims import Change, advance
 from andon.store.outbox import Act
 from andon.store.transaction import Tx
@@ -25,13 +29,14 @@ from andon.store.transaction import Tx
 MAX_TRIES = 3
 """Tries for one claim before it leaves the head of the queue and its owner is paused (R20)."""
 AGAIN_SOON = timedelta(milliseconds=200)
+"""After a registration was really removed, and only then: everything else waits longer each time."""
 
 
 async def mint_runner(fleet: Fleet, act: Act) -> None:
     """Performs the act once."""
-    claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
+    claim, wanted_still = await fleet.store.read(lambda connection: _as_it_stands(connection, act))
     # A shuffle may have moved the claim's demand and generation: the runner is the claim's all the same.
-    if claim is None or claim.state is not ClaimState.RESERVED:
+    if claim is None or claim.state is not ClaimState.RESERVED or not wanted_still:
         await fleet.write(lambda tx: _not_needed(tx, act))
         return
     wanted = act.payload
@@ -44,7 +49,7 @@ async def mint_runner(fleet: Fleet, act: Act) -> None:
         return
     retry = EFFECTS[got.kind].retry
     if retry is Retry.AFTER_LOOK:
-        await _free_the_name(fleet, act)
+        await _free_the_name(fleet, act, claim)
     elif retry is Retry.BACKOFF and act.attempts + 1 < MAX_TRIES:
         until = next_try(got, act.attempts, fleet.clock.now())
         await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=got.message))
@@ -79,7 +84,23 @@ def _keep(tx: Tx, act: Act, got: JitAnswer) -> None:
     outbox.finish(tx, act, result=f"runner {got.runner.id}")
 
 
+def _as_it_stands(connection: Connection, act: Act) -> tuple[Claim | None, bool]:
+    """The claim, and whether its job still waits for a runner: news that came in observe mode left
+    the claim as it was (R98)."""
+    claim = claims.get_claim(connection, act.subject)
+    job = jobs.get_job(connection, claim.job_id) if claim is not None and claim.job_id is not None else None
+    return claim, job is None or job.status is JobStatus.QUEUED
+
+
 def _not_needed(tx: Tx, act: Act) -> None:
+    claim, wanted = _as_it_stands(tx.connection, act)
+    if claim is not None and claim.state is ClaimState.RESERVED:
+        if wanted:
+            outbox.postpone(tx, act, until=tx.now, reason="its job was queued again meanwhile")
+            return
+        outbox.finish(tx, act, result="its job waits for no runner any more")
+        give_back(tx, claim, reason=f"its job {claim.job_id} is not queued any more")
+        return
     outbox.finish(tx, act, result="the claim needs no runner any more")
     if act.attempts:
         # A try before this one may have been carried out with its answer lost.
@@ -109,17 +130,34 @@ def _give_back(tx: Tx, act: Act, scope: Scope, failure: Failed) -> None:
         give_back(tx, claim, reason=f"no runner could be minted: {failure.message}")
 
 
-async def _free_the_name(fleet: Fleet, act: Act) -> None:
+def _may_free_the_name(tx: Tx, act: Act, claim: Claim) -> bool:
+    """Whether the registration is still nobody's; asked directly before it is removed."""
+    now = claims.get_claim(tx.connection, claim.id)
+    if now is not None and now.state is ClaimState.RESERVED and now.generation == claim.generation:
+        return True
+    outbox.postpone(tx, act, until=tx.now + AGAIN_SOON, reason="the claim moved on while its name was looked up")
+    return False
+
+
+async def _free_the_name(fleet: Fleet, act: Act, claim: Claim) -> None:
     """409: looks the name up, removes the registration nobody can use, and mints again."""
     scope = fleet.scope(act.payload["owner"], act.payload["repository"])
     found = await fleet.github.find_runner(scope, act.payload["name"])
-    pause, reason = backoff(act.attempts), "the name exists; its registration could not be looked up"
-    if not isinstance(found, Failed):
-        failure = None if found is None else await fleet.github.delete_runner(scope, found.id)
-        if failure is None or failure.kind is FailureClass.GONE:
-            pause, reason = AGAIN_SOON, "the name was taken by a lost answer; removed, minting again"
-            fleet.log.info("runner.lost_answer", runner=act.payload["name"], claim=act.subject)
-        else:
-            reason = f"the name exists and cannot be removed: {failure.message}"
+    pause = backoff(act.attempts)
+    if isinstance(found, RunnerObject) and not await fleet.write(lambda tx: _may_free_the_name(tx, act, claim)):
+        return
+    if isinstance(found, Failed):
+        reason = f"the name exists; its registration could not be looked up: {found.message}"
+    elif found is None:
+        reason = "GitHub says that the name exists, and does not list it"
+    elif (failure := await fleet.github.delete_runner(scope, found.id)) is None:
+        reason = "the name was taken by a lost answer; removed, minting again"
+        # A name that is taken again and again after its removal is no lost answer.
+        pause = AGAIN_SOON if act.attempts < MAX_TRIES else pause
+        fleet.log.info("runner.lost_answer", runner=act.payload["name"], claim=act.subject)
+    elif failure.kind is FailureClass.GONE:
+        reason = "the name was taken when it was looked up, and its registration is gone by now"
+    else:
+        reason = f"the name exists and cannot be removed: {failure.message}"
     until = fleet.clock.now() + pause
     await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason))

@@ -1,7 +1,8 @@
 """Act "resolve_claim": asks GitHub about the job and the runner of a claim in doubt, and judges.
 
 The evidence table is `rules.claim_doubt`. A question without an answer changes nothing and is
-asked again (law 4); the registration is deleted before anything is given up.
+asked again (law 4); the registration is deleted before anything is given up. A place that stays out of
+reach (`looks`) gives up only a claim whose process's end is known.
 """
 
 from datetime import timedelta
@@ -12,7 +13,8 @@ from andon.github.client import Answered
 from andon.github.outcomes import Failed, FailureClass
 from andon.github.runner_payloads import RunnerObject
 from andon.loops.acts.learn import keep_answer
-from andon.loops.acts.next_try import next_try
+from andon.loops.acts.looks import forget, look_again, with_this_one
+from andon.loops.acts.next_try import is_out_of_reach, next_try
 from andon.loops.fleet import Fleet
 from andon.loops.rails import RELEASE, hold_back
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
@@ -20,19 +22,23 @@ from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.model.wire import SlotState
-from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict, judge
+from andon.rules.claim_doubt import LOOKS, LOOKS_APART, DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict, judge
 from andon.store import claims, hosts, jobs, outbox
 from andon.store.claims import Change, advance
 from andon.store.outbox import Act
 from andon.store.transaction import Tx
 
 LOOK_AGAIN = timedelta(seconds=10)
+_GIVES_UP = (DoubtAct.REMOVE, DoubtAct.LET_GO)
 
 
 class _Evidence(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim
     job: JobFact
     process: ProcessFact
+
+    def facts(self, runner: RunnerFact) -> dict[str, str]:
+        return {"job_is": self.job.value, "runner_is": runner.value, "process_is": self.process.value}
 
 
 async def resolve_claim(fleet: Fleet, act: Act) -> None:
@@ -42,7 +48,7 @@ async def resolve_claim(fleet: Fleet, act: Act) -> None:
         await fleet.write(lambda tx: outbox.finish(tx, act, result="no longer in doubt"))
         return
     answer = await fleet.github.job(claim.repository, claim.job_id) if claim.job_id is not None else None
-    if isinstance(answer, Failed) and answer.kind is not FailureClass.GONE:
+    if isinstance(answer, Failed) and not is_out_of_reach(answer):
         await _ask_again(fleet, act, answer.message, answer)
         return
     evidence = await fleet.write(lambda tx: _learn_job(tx, fleet, act, answer))
@@ -51,23 +57,59 @@ async def resolve_claim(fleet: Fleet, act: Act) -> None:
     scope = fleet.scope(claim.owner, claim.repository)
     found = await fleet.github.find_runner(scope, claim.runner_name)
     if isinstance(found, Failed):
-        await _ask_again(fleet, act, found.message, found)
+        await _not_answered(fleet, act, evidence, found)
+        return
+    if isinstance(answer, Failed) and answer.kind is not FailureClass.GONE:
+        await _ask_again(fleet, act, answer.message, answer)
         return
     runner = _runner_fact(found)
     verdict = judge(evidence.job, runner, evidence.process)
-    facts = {"job_is": evidence.job.value, "runner_is": runner.value, "process_is": evidence.process.value}
-    if verdict.act is DoubtAct.REMOVE and not fleet.acts_on(RELEASE.rail):
-        await hold_back(fleet, act, RELEASE, {"because": verdict.reason, **facts})
+    facts = evidence.facts(runner)
+    if await _is_held_back(fleet, act, verdict, facts):
         return
     runner_id = found.id if found is not None else claim.runner_id
     if verdict.act is DoubtAct.REMOVE and runner_id is not None:
+        if not await fleet.write(lambda tx: _is_as_judged(tx, act, evidence.claim)):
+            return
         failure = await fleet.github.delete_runner(scope, runner_id)
         if failure is not None and failure.kind is not FailureClass.GONE:
-            await _ask_again(fleet, act, f"the registration was not removed: {failure.message}", failure)
+            await _not_answered(fleet, act, evidence, failure, "the registration was not removed: ")
             return
-    await fleet.write(lambda tx: _conclude(tx, act, evidence.claim, verdict, facts))
+    await _carry_out(fleet, act, evidence, verdict, facts)
+
+
+async def _not_answered(fleet: Fleet, act: Act, evidence: _Evidence, failed: Failed, what: str = "") -> None:
+    """The place did not let itself be asked: a row of the table only when that is no passing thing."""
+    if not is_out_of_reach(failed):
+        await _ask_again(fleet, act, what + failed.message, failed)
+        return
+    looks = with_this_one(act, fleet.clock.now())
+    if looks.number < LOOKS:
+        await fleet.write(lambda tx: look_again(tx, act, looks, failed))
+        return
+    verdict = judge(evidence.job, RunnerFact.OUT_OF_REACH, evidence.process)
+    facts = {**evidence.facts(RunnerFact.OUT_OF_REACH), **looks.facts(), "github_said": what + failed.message}
+    if verdict.act is DoubtAct.WAIT:
+        until = fleet.clock.now() + LOOKS_APART
+        await fleet.write(
+            lambda tx: outbox.postpone(tx, act, until=until, reason=f"{verdict.reason}: {failed.message}")
+        )
+    elif not await _is_held_back(fleet, act, verdict, facts):
+        await _carry_out(fleet, act, evidence, verdict, facts)
+
+
+async def _is_held_back(fleet: Fleet, act: Act, verdict: Verdict, facts: dict[str, str]) -> bool:
+    if verdict.act not in _GIVES_UP or fleet.acts_on(RELEASE.rail):
+        return False
+    await hold_back(fleet, act, RELEASE, {"because": verdict.reason, **facts})
+    return True
+
+
+async def _carry_out(fleet: Fleet, act: Act, evidence: _Evidence, verdict: Verdict, facts: dict[str, str]) -> None:
+    claim = evidence.claim
+    await fleet.write(lambda tx: _conclude(tx, act, claim, verdict, facts))
     fleet.log.info("claim.judged", claim=claim.id, job=claim.job_id, verdict=verdict.act.value, **facts)
-    if verdict.act is DoubtAct.REMOVE:
+    if verdict.act in _GIVES_UP:
         fleet.count("andon_automatic_acts_total", rail=RELEASE.rail.value, mode="act")
         fleet.count("andon_rescues_total", kind=evidence.job.value)
 
@@ -84,10 +126,21 @@ def _learn_job(tx: Tx, fleet: Fleet, act: Act, answer: Answered | Failed | None)
     return _Evidence(claim=claim, job=_job_fact(tx, claim, answer), process=_process_fact(tx, claim))
 
 
+def _is_as_judged(tx: Tx, act: Act, claim: Claim) -> bool:
+    """Whether the claim is still the one that was judged, and we still lead; asked directly before
+    the registration is removed: a successor's judgement, or news, may have given it a job meanwhile."""
+    now = claims.get_claim(tx.connection, claim.id)
+    if now is not None and (now.state, now.generation) == (ClaimState.ORPHANED, claim.generation):
+        return True
+    outbox.postpone(tx, act, until=tx.now, reason="the claim moved on while GitHub was asked")
+    return False
+
+
 def _job_fact(tx: Tx, claim: Claim, answer: Answered | Failed | None) -> JobFact:
     job = jobs.get_job(tx.connection, claim.job_id) if claim.job_id is not None else None
-    if job is None or not isinstance(answer, Answered):
+    if job is None or answer is None or (isinstance(answer, Failed) and answer.kind is FailureClass.GONE):
         return JobFact.ABSENT
+    # Without an answer, what GitHub said last stands.
     here = job.runner_name == claim.runner_name
     if job.status is JobStatus.IN_PROGRESS:
         return JobFact.HERE if here else JobFact.ELSEWHERE
@@ -131,6 +184,10 @@ def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str,
     match verdict.act:
         case DoubtAct.REMOVE:
             moved = move(ClaimEvent.GIVEN_UP)
+        case DoubtAct.LET_GO:
+            moved = move(ClaimEvent.GIVEN_UP)
+            if moved:
+                _retire_later(tx, claim)
         case DoubtAct.SETTLE:
             moved = move(ClaimEvent.SERVED)
         case DoubtAct.BIND:
@@ -143,7 +200,18 @@ def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str,
         outbox.finish(tx, act, result=verdict.act.value)
     else:
         # Told to wait, or somebody moved the claim meanwhile: the next look sees it as it is then.
-        outbox.postpone(tx, act, until=tx.now + LOOK_AGAIN, reason=verdict.reason)
+        forget(tx, act, until=tx.now + LOOK_AGAIN, reason=verdict.reason)
+
+
+def _retire_later(tx: Tx, claim: Claim) -> None:
+    tx.order(
+        "retire_runner",
+        key=f"retire:{claim.id}",
+        subject=claim.id,
+        generation=claim.generation,
+        payload={"owner": claim.owner, "repository": claim.repository, "name": claim.runner_name},
+        delay=LOOKS_APART,
+    )
 
 
 async def _ask_again(fleet: Fleet, act: Act, reason: str, failure: Failed) -> None:

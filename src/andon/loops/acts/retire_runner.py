@@ -1,13 +1,23 @@
 """Act "retire_runner": removes a registration that no process of ours can use (N3).
 
-By name, and only names with our fleet id are ever ordered; a busy one is left alone (422).
+By name, and only names with our fleet id are ever ordered; a busy one is left alone (422). Nobody waits
+for it: it is tried with growing pauses, and no longer than the registration can be there.
 """
 
+from datetime import timedelta
+
 from andon.github.outcomes import Failed, FailureClass
-from andon.loops.acts.next_try import next_try
+from andon.loops.acts.next_try import next_slow_try
 from andon.loops.fleet import Fleet
-from andon.store import outbox
+from andon.model.claim_states import LIVE
+from andon.store import claims, outbox
 from andon.store.outbox import Act
+from andon.store.transaction import Tx
+
+LONGEST = timedelta(hours=6)
+"""Between two tries, when a place stays out of reach."""
+GIVE_UP_AFTER = timedelta(days=2)
+"""GitHub removes a JIT runner by itself when it was away for a day (contract section 3)."""
 
 
 async def retire_runner(fleet: Fleet, act: Act) -> None:
@@ -19,6 +29,8 @@ async def retire_runner(fleet: Fleet, act: Act) -> None:
     if isinstance(found, Failed):
         failure = found
     elif found is not None:
+        if not await fleet.write(lambda tx: _may_remove(tx, act)):
+            return
         failure = await fleet.github.delete_runner(scope, found.id)
         result = "removed"
         if failure is not None and failure.kind is FailureClass.INVALID:
@@ -28,7 +40,21 @@ async def retire_runner(fleet: Fleet, act: Act) -> None:
     if failure is None:
         await fleet.write(lambda tx: outbox.finish(tx, act, result=result))
         fleet.log.info("runner.retired", runner=act.payload["name"], result=result)
-    else:
-        until = next_try(failure, act.attempts, fleet.clock.now())
-        message = failure.message
-        await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=message))
+        return
+    now = fleet.clock.now()
+    until = next_slow_try(failure, act.attempts, now, LONGEST)
+    message = failure.message
+    if until is None or until - act.created_at > GIVE_UP_AFTER:
+        await fleet.write(lambda tx: outbox.finish(tx, act, result=message, failed=True))
+        fleet.log.warning("runner.not_retired", runner=act.payload["name"], message=message)
+        return
+    await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=message))
+
+
+def _may_remove(tx: Tx, act: Act) -> bool:
+    """Whether we still lead and no live claim stands behind the name; asked directly before it is removed."""
+    claim = claims.get_claim(tx.connection, act.subject)
+    if claim is None or claim.state not in LIVE:
+        return True
+    outbox.finish(tx, act, result="left alone: its claim is live")
+    return False

@@ -37,20 +37,6 @@ def upgrade() -> None:
     with op.batch_alter_table("claims", schema=None) as batch_op:
         batch_op.create_index("ix_claims_job", ["job_id"], unique=False)
         batch_op.create_index(
-            "ix_claims_live_deadline",
-            ["deadline"],
-            unique=False,
-            sqlite_where=sa.text("state IN ('busy', 'launched', 'minted', 'orphaned', 'registered', 'reserved')"),
-            postgresql_where=sa.text("state IN ('busy', 'launched', 'minted', 'orphaned', 'registered', 'reserved')"),
-        )
-        batch_op.create_index(
-            "ix_claims_live_owner",
-            ["owner"],
-            unique=False,
-            sqlite_where=sa.text("state IN ('busy', 'launched', 'minted', 'orphaned', 'registered', 'reserved')"),
-            postgresql_where=sa.text("state IN ('busy', 'launched', 'minted', 'orphaned', 'registered', 'reserved')"),
-        )
-        batch_op.create_index(
             "ux_claims_live_job",
             ["job_id"],
             unique=True,

@@ -1,0 +1,217 @@
+"""The two statements of a round of dispatch on PostgreSQL do what the general ones do, and a claim that
+loses to a unique index leaves nothing behind (R17)."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, delete, insert, select, text
+
+from andon.model.nouns import Claim
+from andon.rules.dispatch import Place, Policy, Withhold, decide
+from andon.runtime.errors import AndonError
+from andon.store import claims, dispatch_postgres
+from andon.store.dispatch import dispatch_once, reserve, reserve_each, snapshot
+from andon.store.schema import claims as claims_table
+from andon.store.schema import hosts, jobs, journal, outbox, pauses, slots
+from andon.store.transaction import Store, Tx
+from tests.support.builders import LABELS, START, a_claim, a_pool, at
+from tests.support.running import rows, write
+
+DATABASES = ("postgresql",)
+OWNERS = ("acme", "beta", "gamma", "delta")
+NAMES = ("linux", "gpu", "arm")
+TRUSTS = ("any", "no-forks", "repositories")
+
+
+def a_fleet(connection: Connection, rng: Random) -> Policy:
+    """Hosts, slots, jobs, live claims and pauses by chance, and the policy that they meet."""
+    for table in (jobs, claims_table, hosts, slots, pauses, journal, outbox):
+        connection.execute(delete(table))
+    names = NAMES[: rng.randint(1, 3)]
+    for number in range(rng.randint(1, 3)):
+        host = f"host-{number}"
+        connection.execute(
+            insert(hosts).values(
+                name=host,
+                intent=rng.choice(["open"] * 5 + ["cordoned"]),
+                observed=rng.choice(["reporting"] * 5 + ["silent"]),
+                seq=0,
+                disk=[],
+                enrolled_at=START,
+            )
+        )
+        for slot in range(rng.randint(0, 6)):
+            row = {"host": host, "slot": slot, "kind": rng.choice(["jit"] * 5 + ["other"])}
+            row |= {"pool": rng.choice(names), "intent": rng.choice(["open"] * 5 + ["cordoned"])}
+            connection.execute(insert(slots).values(**row, state=rng.choice(["idle"] * 5 + ["busy"]), since=START))
+    numbers = range(1, rng.randint(2, 50))
+    for number in numbers:
+        owner = rng.choice(OWNERS)
+        connection.execute(
+            insert(jobs).values(
+                id=number,
+                repository=f"{owner}/{rng.choice(['app', 'Site'])}",
+                owner=owner,
+                run_id=number,
+                attempt=1,
+                name="n",
+                sha="a" * 40,
+                labels=LABELS,
+                pool=rng.choice([*names, *names, None]),
+                status=rng.choice(["queued", "queued", "queued", "in_progress"]),
+                created_at=START,
+                queued_at=at(rng.randrange(40)),
+                fork=rng.choice([False, False, True, None]),
+                observed_at=START,
+            )
+        )
+    for number in rng.sample(numbers, min(len(numbers), rng.randint(0, 6))):
+        live = {"job_id": number, "owner": rng.choice(OWNERS), "host": "host-0", "slot": number}
+        claims.reserve(Tx(connection, START, _no_ids()), [a_claim(f"clm_live_{number}", **live)])
+    for owner in rng.sample(OWNERS, rng.randint(0, 3)):
+        connection.execute(
+            insert(pauses).values(
+                owner=owner,
+                repository=rng.choice(["", f"{owner}/app"]),
+                pool=rng.choice(["", *names]),
+                until=START + timedelta(seconds=rng.choice([-5, 500, 500])),
+                failures=1,
+                reason="r",
+            )
+        )
+    pools = {
+        name: a_pool(name=name, trust=rng.choice(TRUSTS), repositories=("acme/App", "beta/site")) for name in names
+    }
+    caps = {owner: rng.randint(0, 4) for owner in OWNERS if rng.random() < 0.6}
+    return Policy(pools=pools, max_slots=caps, batch=rng.choice([1, 5, 50, 50]))
+
+
+def _no_ids() -> Any:
+    return None
+
+
+def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[[int], int]) -> None:
+    placed = capped = 0
+
+    def compare(tx: Tx, seed: int) -> None:
+        nonlocal placed, capped
+        policy = a_fleet(tx.connection, Random(seed))
+        seen, unknown = dispatch_postgres.look(tx, policy)
+        general, short = decide(snapshot(tx, policy), policy), decide(seen, policy)
+        places = [each for each in short if isinstance(each, Place)]
+        assert places == [each for each in general if isinstance(each, Place)], seed
+        withheld = [each for each in short if isinstance(each, Withhold)]
+        assert all(each in general for each in withheld), seed
+        trusting = [name for name, pool in policy.pools.items() if pool.trust == "any"]
+        asked = select(jobs.c.id).where(jobs.c.status == "queued", jobs.c.fork.is_(None))
+        asked = asked.where(jobs.c.pool.in_([name for name in policy.pools if name not in trusting]))
+        assert unknown == (tx.connection.execute(asked).first() is not None), seed
+        placed += len(places)
+        capped += len(withheld)
+
+    fleets = count(800)
+    for seed in range(fleets):
+        write(store, lambda tx, seed=seed: compare(tx, seed))
+    assert placed > fleets
+    assert capped > fleets // 4
+
+
+class Undone(AndonError):
+    """Takes a transaction back."""
+
+
+def test_what_is_written_is_the_same(store: Store) -> None:
+    """But for the ids of lines and acts, which nobody compares."""
+    odd = {"owner": 'o"\\\u00e9', "repository": "o/%s {app}", "host": "host-\u4e2d"}
+    policy = Policy(
+        pools={"linux": a_pool(runner_group_id=7), "gpu": a_pool(name="gpu", labels=('q"', "x"))}, max_slots={}
+    )
+    wanted = [
+        new("clm_a", slot=1),
+        new("clm_b", job_id=2, slot=2, pool="gpu"),
+        new("clm_c", job_id=2**60, slot=3, **odd),
+    ]
+
+    def written(by: Callable[[Tx, list[Claim], Policy], object]) -> list[list[dict[str, Any]]]:
+        found: list[list[dict[str, Any]]] = []
+
+        def work(tx: Tx) -> None:
+            by(tx, [restamped(claim, tx) for claim in wanted], policy)
+            tx.finish()
+            for table, order in ((claims_table, "id"), (journal, "subject_id"), (outbox, "subject")):
+                lines = tx.connection.execute(select(table).order_by(table.c[order])).mappings()
+                hidden = () if table is claims_table else ("id", "seq")
+                found.append([{name: row[name] for name in row if name not in hidden} for row in lines])
+            raise Undone
+
+        with pytest.raises(Undone):
+            write(store, work)
+        return found
+
+    ours = written(dispatch_postgres.reserve)
+    assert ours == written(reserve_each)
+    assert [len(table) for table in ours] == [3, 3, 3]
+
+
+def new(claim_id: str, **changes: Any) -> Claim:
+    return a_claim(claim_id, **changes)
+
+
+def restamped(claim: Claim, tx: Tx) -> Claim:
+    """Reserved at the moment of the transaction."""
+    return a_claim(
+        claim.id,
+        job_id=claim.job_id,
+        owner=claim.owner,
+        repository=claim.repository,
+        pool=claim.pool,
+        host=claim.host,
+        slot=claim.slot,
+        created_at=tx.now,
+        since=tx.now,
+        deadline=tx.now + timedelta(seconds=30),
+    )
+
+
+@pytest.mark.parametrize("lost", [{"job_id": 1}, {"slot": 1}, {"runner_name": "andon-f-rival"}])
+def test_a_claim_that_loses_leaves_nothing_behind(store: Store, lost: dict[str, Any]) -> None:
+    """The others of its round are kept, with line and act."""
+    rival = a_claim("clm_rival", job_id=1, slot=1, runner_name="andon-f-rival")
+    loser = a_claim("clm_loser", **{"job_id": 2, "slot": 2, **lost})
+    winner = a_claim("clm_winner", job_id=3, slot=3)
+    policy = Policy(pools={"linux": a_pool()}, max_slots={})
+    write(store, lambda tx: claims.reserve(tx, [rival]))
+    kept = write(store, lambda tx: reserve(tx, [loser, winner], policy))
+    assert [claim.id for claim in kept] == ["clm_winner"]
+    assert {row["id"] for row in rows(store, select(claims_table))} == {"clm_rival", "clm_winner"}
+    assert [row["subject_id"] for row in rows(store, select(journal))] == ["clm_winner"]
+    assert [row["subject"] for row in rows(store, select(outbox))] == ["clm_winner"]
+
+
+def test_a_round_whose_transaction_fails_leaves_nothing_behind(store: Store) -> None:
+    def work(tx: Tx) -> None:
+        assert reserve(tx, [a_claim()], Policy(pools={"linux": a_pool()}, max_slots={}))
+        raise Undone
+
+    with pytest.raises(Undone):
+        write(store, work)
+    assert [rows(store, select(table)) for table in (claims_table, journal, outbox)] == [[], [], []]
+
+
+def test_no_statement_of_a_round_scans_a_table_that_grows(store: Store) -> None:
+    plans: list[str] = []
+
+    def work(tx: Tx) -> None:
+        policy = Policy(pools={"linux": a_pool(trust="no-forks")}, max_slots={"acme": 1})
+        dispatch_once(tx, policy, fleet="f", mode="act")
+        (name,) = tx.connection.execute(text("SELECT name FROM pg_prepared_statements WHERE name LIKE '%read%'")).one()
+        asked = f"EXPLAIN EXECUTE {name}('[]', '[]', 50, 0)"
+        plans.extend(row[0] for row in tx.connection.execute(text(asked)))
+
+    write(store, work)
+    assert any("ix_jobs_queued" in line for line in plans)
+    assert [line for line in plans if re.search(r"(Seq|Bitmap \w+) Scan on (jobs|claims)", line)] == []
