@@ -33,7 +33,7 @@ def test_an_app_is_made_installed_and_found_fine(
         return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     walk = Walk(start, "--organisation", OWNER)
-    status, page = fetch(walk.make["action"], walk.make["fields"])
+    status, page = walk.fetch(walk.make["action"], walk.make["fields"])
     assert status == 200, page
     code, out, err = walk.end()
     assert code == 0, err

@@ -15,8 +15,9 @@ from andon.runtime.errors import Refused
 from andon.runtime.toml_file import parse_toml
 from andon.setup.control_install import plan_control_install
 from andon.setup.machine import Machine
-from andon.setup.steps import RunCommand
+from andon.setup.steps import Plan, RunCommand, WriteFile
 from andon.setup.units import AGENT_UNIT, CONTROL_PLANE_UNIT
+from andon.store.sqlite import hold_database_lock
 
 AGENT = """\
 [agent]
@@ -188,8 +189,10 @@ def test_what_cannot_work_is_refused(
 
 @pytest.mark.skipif(not as_root, reason="kernel: only root makes users")
 def test_the_control_plane_gets_a_user_that_owns_its_secrets(tmp_path: Path, machine: Path) -> None:
-    (machine / "data").mkdir()
-    for name in ("github.token", "webhook.secret", "else"):
+    # `andon up` by hand, as root, before: its lock and its spool are there, too.
+    (machine / "data/spool").mkdir(parents=True)
+    (machine / "data/spool/kept").write_text("a delivery")
+    for name in ("github.token", "webhook.secret", "else", "andon.db", "andon.db.lock"):
         (machine / "data" / name).write_text("secret")
         (machine / "data" / name).chmod(0o644)
     there = Machine(machine)
@@ -205,10 +208,14 @@ def test_the_control_plane_gets_a_user_that_owns_its_secrets(tmp_path: Path, mac
         there.carry_out(step)
     user = there.account("andon")
     assert user is not None
-    modes = {path.name: (path.stat().st_uid, path.stat().st_mode & 0o777) for path in (machine / "data").iterdir()}
+    modes = {path.name: (path.stat().st_uid, path.stat().st_mode & 0o777) for path in (machine / "data").rglob("*")}
     assert modes == {
         "github.token": (user.uid, 0o600),
         "webhook.secret": (user.uid, 0o600),
+        "andon.db": (user.uid, 0o600),
+        "andon.db.lock": (user.uid, 0o600),
+        "spool": (user.uid, 0o700),
+        "kept": (user.uid, 0o600),
         # Only what the configuration names is its own.
         "else": (0, 0o644),
     }
@@ -217,6 +224,63 @@ def test_the_control_plane_gets_a_user_that_owns_its_secrets(tmp_path: Path, mac
     assert "User=andon\n" in unit and "ReadWritePaths=/data\n" in unit
     assert "ExecStart=/usr/bin/env -P -m andon up --no-agent --config /etc/andon/andon.toml --data /data\n" in unit
     assert all(there.has(step) for step in plan.steps if not isinstance(step, RunCommand))
+
+
+def plan_for(machine: Path, text: str) -> Plan:
+    return plan_control_install(
+        parse_toml(Path("andon.toml"), text, Config),
+        config_path=Path("/etc/andon/andon.toml"),
+        data=Path("/data"),
+        machine=Machine(machine),
+        program=Path("/usr/bin/env"),
+        package=Path("/usr/bin/env"),
+    )
+
+
+def test_a_database_beside_the_data_folder_can_be_written(machine: Path) -> None:
+    plan = plan_for(machine, '[server]\ndatabase = "sqlite:////srv/db/andon.db"\n' + CONTROL_PLANE)
+    (unit,) = [step.content for step in plan.steps if isinstance(step, WriteFile)]
+    assert "ReadWritePaths=/data /srv/db\n" in unit
+    assert any(note.startswith("/srv/db: the database lies here") for note in plan.notes)
+
+
+def test_the_folder_of_a_root_agent_is_not_handed_over(machine: Path) -> None:
+    (machine / UNITS).mkdir(parents=True)
+    (machine / UNITS / AGENT_UNIT).write_text("[Service]\nWorkingDirectory=/data\n")
+    with pytest.raises(Refused, match="works in this folder as root"):
+        plan_for(machine, CONTROL_PLANE)
+
+
+@pytest.mark.skipif(not as_root, reason="kernel: only root gives files away")
+@pytest.mark.parametrize(
+    ("what", "uid", "mode"),
+    [("agent.toml", 1234, 0o644), ("agent.toml", 0, 0o666), (".", 1234, 0o755), (".", 0, 0o777), (".", 0, 0o755)],
+)
+def test_what_a_root_agent_reads_must_be_roots(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, machine: Path, what: str, uid: int, mode: int
+) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir(mode=0o755)
+    file = folder / "agent.toml"
+    file.write_text(AGENT)
+    os.chown(folder / what, uid, -1)
+    (folder / what).chmod(mode)
+    command = ("agent", "install", "--config", file, "--root-prefix", machine, "--json")
+    code, out, _ = run(capsys, *command, "--plan")
+    noted = any("This would be refused" in note and str(folder) in note for note in json.loads(out)["notes"])
+    assert (code, noted) == (0, (uid, mode) != (0, 0o755))
+    code, _, err = run(capsys, *command)
+    if not noted:
+        assert code == 0
+        return
+    assert code == 2 and "others than root can write here" in err and err.count("\n") == 1
+    assert not (machine / UNITS).exists()
+
+
+def test_a_lock_of_somebody_else_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "andon.db.lock").mkdir()
+    with pytest.raises(Refused, match=r"andon\.db\.lock: the database's lock cannot be written"):
+        hold_database_lock(tmp_path / "andon.db")
 
 
 def test_a_program_that_its_user_could_not_run_is_refused(tmp_path: Path, machine: Path) -> None:

@@ -32,7 +32,7 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
     for table in (jobs, claims_table, hosts, slots, pauses, journal, outbox):
         connection.execute(delete(table))
     names = NAMES[: rng.randint(1, 3)]
-    for number in range(rng.randint(1, 3)):
+    for number in range(rng.randint(1, 4)):
         host = f"host-{number}"
         connection.execute(
             insert(hosts).values(
@@ -44,30 +44,22 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
                 enrolled_at=START,
             )
         )
-        for slot in range(rng.randint(0, 6)):
+        for slot in range(rng.randint(3, 8)):
             row = {"host": host, "slot": slot, "kind": rng.choice(["jit"] * 5 + ["other"])}
             row |= {"pool": rng.choice(names), "intent": rng.choice(["open"] * 5 + ["cordoned"])}
             connection.execute(insert(slots).values(**row, state=rng.choice(["idle"] * 5 + ["busy"]), since=START))
     numbers = range(1, rng.randint(2, 50))
     for number in numbers:
         owner = rng.choice(OWNERS)
-        connection.execute(
-            insert(jobs).values(
-                id=number,
-                repository=f"{owner}/{rng.choice(['app', 'Site'])}",
-                owner=owner,
-                run_id=number,
-                attempt=1,
-                name="n",
-                sha="a" * 40,
-                labels=LABELS,
-                pool=rng.choice([*names, *names, None]),
-                status=rng.choice(["queued", "queued", "queued", "in_progress"]),
-                created_at=START,
-                queued_at=at(rng.randrange(40)),
-                fork=rng.choice([False, False, True, None]),
-                observed_at=START,
-            )
+        a_job(
+            connection,
+            number,
+            owner,
+            rng.choice([*names, *names, None]),
+            repository=f"{owner}/{rng.choice(['app', 'Site'])}",
+            status=rng.choice(["queued", "queued", "queued", "in_progress"]),
+            queued_at=at(rng.randrange(40)),
+            fork=rng.choice([False, False, True, None]),
         )
     for number in rng.sample(numbers, min(len(numbers), rng.randint(0, 6))):
         live = {"job_id": number, "owner": rng.choice(OWNERS), "host": "host-0", "slot": number}
@@ -88,6 +80,26 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
     }
     caps = {owner: rng.randint(0, 4) for owner in OWNERS if rng.random() < 0.6}
     return Policy(pools=pools, max_slots=caps, batch=rng.choice([1, 5, 50, 50]))
+
+
+def a_job(connection: Connection, number: int, owner: str, pool: str | None, **changes: Any) -> None:
+    row: dict[str, Any] = {
+        "id": number,
+        "repository": f"{owner}/app",
+        "owner": owner,
+        "run_id": number,
+        "attempt": 1,
+        "name": "n",
+        "sha": "a" * 40,
+        "labels": LABELS,
+        "pool": pool,
+        "status": "queued",
+        "created_at": START,
+        "queued_at": at(number),
+        "fork": False,
+        "observed_at": START,
+    }
+    connection.execute(insert(jobs).values(**{**row, **changes}))
 
 
 def _no_ids() -> Any:
@@ -118,6 +130,47 @@ def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[
         write(store, lambda tx, seed=seed: compare(tx, seed))
     assert placed > fleets
     assert capped > fleets // 4
+
+
+CROWDED: dict[str, tuple[list[tuple[str, str]], dict[str, int], list[int]]] = {
+    "three owners without room are older": (
+        [("acme", "linux"), ("gamma", "linux"), ("delta", "linux"), ("beta", "linux"), ("beta", "linux")],
+        {"acme": 0, "gamma": 0, "delta": 0},
+        [4, 5],
+    ),
+    "an owner's room is used up in another pool": (
+        [("acme", "linux")] * 2 + [("acme", "gpu")] * 3 + [("beta", "gpu")] * 2,
+        {"acme": 2},
+        [1, 2, 6, 7],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_jobs_that_must_wait_hide_none_that_need_not(store: Store, name: str) -> None:
+    """R19, where the oldest jobs fill what a round reads. Two slots in each pool."""
+    waiting, caps, expected = CROWDED[name]
+
+    def work(tx: Tx) -> list[int]:
+        host: dict[str, Any] = {
+            "name": "host-a",
+            "intent": "open",
+            "observed": "reporting",
+            "seq": 0,
+            "disk": [],
+            "enrolled_at": START,
+        }
+        tx.connection.execute(insert(hosts).values(host))
+        for slot, pool in enumerate(["linux", "linux", "gpu", "gpu"]):
+            row = {"host": "host-a", "slot": slot, "kind": "jit", "pool": pool, "intent": "open", "state": "idle"}
+            tx.connection.execute(insert(slots).values(**row, since=START))
+        for number, (owner, pool) in enumerate(waiting, 1):
+            a_job(tx.connection, number, owner, pool)
+        pools = {pool: a_pool(name=pool) for pool in ("linux", "gpu") if any(pool == of for _, of in waiting)}
+        done = dispatch_once(tx, Policy(pools=pools, max_slots=caps), fleet="f", mode="act")
+        return sorted(claim.job_id or 0 for claim in done.claimed)
+
+    assert write(store, work) == expected
 
 
 class Undone(AndonError):

@@ -30,11 +30,25 @@ class Forms(HTMLParser):
         self.text += data + " "
 
 
-def fetch(url: str, fields: dict[str, str] | None = None) -> tuple[int, str]:
-    """A browser's request; redirects are followed."""
+class Browser:
+    """Somebody's browser: keeps cookies, follows redirects."""
+
+    def __init__(self) -> None:
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def fetch(self, url: str, fields: dict[str, str] | None = None) -> tuple[int, str]:
+        """A request; with fields a form is sent."""
+        return fetch(url, fields, self._opener)
+
+
+def fetch(
+    url: str, fields: dict[str, str] | None = None, opener: urllib.request.OpenerDirector | None = None
+) -> tuple[int, str]:
+    """A request of who has no cookies, or of an opener that may; redirects are followed."""
     data = urlencode(fields).encode() if fields is not None else None
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=20) as answer:
+        request = urllib.request.Request(url, data=data)
+        with (opener or urllib.request.build_opener()).open(request, timeout=20) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -52,8 +66,10 @@ class Walk:
         assert found, line + self.process.stderr.read()
         self.url = found[0]
         self.base = self.url.rpartition("/")[0]
+        self.browser = Browser()
+        self.fetch = self.browser.fetch
         page = Forms()
-        page.feed(fetch(self.url)[1])
+        page.feed(self.fetch(self.url)[1])
         self.text = page.text
         self.make, self.cancel = page.forms
 

@@ -1,6 +1,7 @@
 """`andon github create-app`: a GitHub App with the fewest permissions, on a page of this machine."""
 
 import asyncio
+import contextlib
 import sys
 import webbrowser
 from typing import Annotated
@@ -62,7 +63,8 @@ def github_create_app(
         say(f"Open this page in a browser of this machine: {url}")
         if not no_browser and sys.stdout.isatty():
             # Not the address itself: every user of this machine can read a browser's command line.
-            webbrowser.open(door.write(url))
+            with contextlib.suppress(OSError):
+                webbrowser.open(door.write(url))
 
     creation = AppCreation(
         file,

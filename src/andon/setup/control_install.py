@@ -9,7 +9,7 @@ from andon.runtime.errors import Refused
 from andon.setup.machine import Machine
 from andon.setup.reachable import closed_folder_above
 from andon.setup.steps import MakeFolder, MakeUser, Plan, RunCommand, SetOwner, Step, WriteFile
-from andon.setup.units import CONTROL_PLANE_UNIT, MARK, UNIT_FOLDER, control_plane_unit
+from andon.setup.units import AGENT_UNIT, CONTROL_PLANE_UNIT, MARK, UNIT_FOLDER, agent_works_in, control_plane_unit
 
 USER = "andon"
 _DATA_MODE = 0o711
@@ -29,6 +29,11 @@ def plan_control_install(
                 f'{closed}: only its owner may enter this folder, so the user "{USER}" could not run {what} in it. '
                 "Install Andon where everybody may enter, such as below /opt."
             )
+    if agent_works_in(data, machine):
+        raise Refused(
+            f'{data}: {AGENT_UNIT} works in this folder as root, and the user "{USER}" would get it. Give the control '
+            "plane another --data."
+        )
     notes: list[str] = []
     readable = config_path.exists() and config_path.stat().st_mode & 0o004 and not closed_folder_above(config_path)
     if config_path.is_relative_to(data):
@@ -82,7 +87,10 @@ def plan_control_install(
             f"On the machine: systemctl enable --now {CONTROL_PLANE_UNIT}"
         )
     if config.agent is not None:
-        notes.append("The file has an [agent], which gets a unit of its own: andon agent install")
+        notes.append(
+            "The file has an [agent], which gets a unit of its own and runs as root, so with a configuration and a "
+            "data folder of root's own: andon agent install --config /etc/andon/agent.toml --data /var/lib/andon-agent"
+        )
     return Plan(steps=tuple(steps), notes=tuple(notes))
 
 

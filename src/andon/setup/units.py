@@ -7,6 +7,8 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from andon.setup.machine import Machine
+
 CONTROL_PLANE_UNIT = "andon.service"
 AGENT_UNIT = "andon-agent.service"
 UNIT_FOLDER = Path("/etc/systemd/system")
@@ -51,6 +53,15 @@ def control_plane_unit(
         protect_home="read-only" if any(_is_below_home(path) for path in (*reads, data, *writes)) else "yes",
         capabilities="CAP_NET_BIND_SERVICE" if 0 < port < _PRIVILEGED_PORTS else "",
     )
+
+
+def agent_works_in(data: Path, machine: Machine) -> bool:
+    """Whether the agent's unit of this machine has `data` as its folder."""
+    try:
+        text = machine.at(UNIT_FOLDER / AGENT_UNIT).read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return f"WorkingDirectory={_escaped(data)}" in text.splitlines()
 
 
 def _is_below_home(path: Path) -> bool:

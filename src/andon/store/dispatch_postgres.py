@@ -71,6 +71,7 @@ found AS (
             SELECT id, repository, owner, pool, run_id, attempt, coalesce(queued_at, created_at) AS since, fork
             FROM jobs
             WHERE status = 'queued' AND jobs.pool = limits.pool AND jobs.owner = limits.owner
+              AND (repository, jobs.pool) NOT IN (SELECT repository, pool FROM paused)
               AND (trust = 'any' OR (NOT fork AND (trust = 'no-forks' OR lower(repository) = ANY (listed))))
               AND id NOT IN (SELECT job_id FROM claims WHERE {_LIVE} AND job_id IS NOT NULL)
             ORDER BY queued_at, id

@@ -43,17 +43,16 @@ LINK: dict[str, Any] = {
 }
 """How a connection to the server is kept an eye on."""
 
-_BEGIN_WRITING = f"BEGIN; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
+_BEGIN_WRITING = (
+    f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT_S}s'; "
+    f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
+)
 # Our statements are few and each has one good plan; making it anew cost as much as running it. They
 # run for a millisecond, and compiling one (which the server does by an estimate) takes a hundred.
 _SETTINGS = "-c plan_cache_mode=force_generic_plan -c jit=off"
 # The writer's plans may be made while tables are empty, and stay: each condition of his has an index.
 # And only a plain index scan clears the entries of rows that are gone (live claims come and go).
-# The limits are set once and not in each transaction, where they would be statements of the hot path.
-_WRITER_SETTINGS = (
-    f"{_SETTINGS} -c enable_seqscan=off -c enable_bitmapscan=off "
-    f"-c idle_in_transaction_session_timeout={IDLE_LIMIT_S}s -c lock_timeout={LOCK_LIMIT_S}s"
-)
+_WRITER_SETTINGS = f"{_SETTINGS} -c enable_seqscan=off -c enable_bitmapscan=off"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
