@@ -18,6 +18,9 @@ import pytest
 from andon.sim.stage.postgres import PostgresServer
 from tests.support.fleet import LABELS, Stage, a_fleet, wait_for
 
+OVER = ("settled", "released")
+"""Terminal states of claims."""
+
 
 def disturb(stage: Stage) -> None:
     """10 % of deliveries lost, 10 % doubled, the order of the others shuffled."""
@@ -64,6 +67,23 @@ def check_truth(stage: Stage, job_ids: list[int]) -> None:
     assert max(Counter(runner["jobs_served"] for runner in truth["runners"])) <= 1, "a runner serves one job"
 
 
+def claim_stories(stage: Stage) -> dict[str, list[dict[str, Any]]]:
+    """What the journal tells of each claim, oldest first."""
+    lines: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = stage.ask(f"/api/v1/journal?limit=500{cursor}")
+        lines += page["items"]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    stories: dict[str, list[dict[str, Any]]] = {}
+    for line in reversed(lines):
+        if line["subject"]["kind"] == "claim" and line["kind"] != "claim.shuffled":
+            stories.setdefault(line["subject"]["id"], []).append(line)
+    return stories
+
+
 def check_journal(stage: Stage, job_ids: list[int]) -> None:
     """Every job's story is there whole: from its first status to its last, and the claim that served it."""
     for job_id in job_ids:
@@ -79,27 +99,24 @@ def check_journal(stage: Stage, job_ids: list[int]) -> None:
             if line["subject"]["kind"] == "claim":
                 claims.setdefault(line["subject"]["id"], []).append(line)
         assert claims, f"job {job_id} was served by a claim of ours"
-    lines: list[dict[str, Any]] = []
-    cursor = ""
-    while True:
-        page = stage.ask(f"/api/v1/journal?limit=500{cursor}")
-        lines += page["items"]
-        if page["next"] is None:
-            break
-        cursor = f"&cursor={page['next']}"
-    by_claim: dict[str, list[dict[str, Any]]] = {}
-    for line in reversed(lines):
-        if line["subject"]["kind"] == "claim" and line["kind"] != "claim.shuffled":
-            by_claim.setdefault(line["subject"]["id"], []).append(line)
-    for claim, steps in by_claim.items():
+    for claim, steps in claim_stories(stage).items():
         assert steps[0]["kind"] == "claim.reserved", claim
         for before, after in itertools.pairwise(steps):
             assert after["from"] == before["to"], f"a gap in the journal of {claim}"
-        assert steps[-1]["to"] in ("settled", "released"), f"{claim} ended as {steps[-1]['to']}"
+        assert steps[-1]["to"] in OVER, f"{claim} ended as {steps[-1]['to']}"
 
 
-def all_claims_over(stage: Stage) -> bool:
-    return not stage.ask("/api/v1/runners")["items"]
+def wait_for_all_claims_over(stage: Stage) -> None:
+    """Tells the whole story of those that stay, when some do."""
+
+    def live() -> list[dict[str, Any]]:
+        return list(stage.ask("/api/v1/runners")["items"])
+
+    try:
+        wait_for("all claims are over", lambda: not live(), seconds=120, every=0.5)
+    except AssertionError:
+        stay = [steps for steps in claim_stories(stage).values() if steps[-1]["to"] not in OVER]
+        raise AssertionError(f"claims stay: {json.dumps({'runners': live(), 'claims': stay}, indent=1)}") from None
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["control plane stays", "control plane killed once"])
@@ -116,7 +133,7 @@ def test_each_job_completes_exactly_once(tmp_path: Path, count: Callable[[int], 
             stage.control.end(signal.SIGKILL)
             stage.start_control()
         wait_for("all jobs are done", lambda: not stage.unfinished(job_ids), seconds=60 + wanted * 1.5, every=0.5)
-        wait_for("all claims are over", lambda: all_claims_over(stage), seconds=120, every=0.5)
+        wait_for_all_claims_over(stage)
         check_truth(stage, job_ids)
         check_journal(stage, job_ids)
 
@@ -145,7 +162,7 @@ def test_two_control_planes_on_postgresql_one_killed_again_and_again(
             stage.control.end(signal.SIGKILL)
             stage.start_control()
         wait_for("all jobs are done", lambda: not stage.unfinished(job_ids), seconds=90 + wanted * 1.5, every=0.5)
-        wait_for("all claims are over", lambda: all_claims_over(stage), seconds=120, every=0.5)
+        wait_for_all_claims_over(stage)
         check_truth(stage, job_ids)
         check_journal(stage, job_ids)
         assert leaders(stage) >= 2, "the second took over when the first was gone"

@@ -12,6 +12,7 @@ from andon.model.wire import SlotState
 from andon.store import hosts, journal
 from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import wishes
+from tests.loops.test_stale_leader import stop_at
 from tests.support.builders import LABELS, START, a_config, a_pool, idle, job_news, slot_of, the_end
 
 
@@ -239,6 +240,35 @@ def test_a_listening_runner_whose_job_is_still_queued_may_go_on_waiting(play: An
         after = await world.claim(claim.id)
         assert after.state is ClaimState.REGISTERED
         assert world.registrations() == {claim.runner_name}
+
+    play(story)
+
+
+@pytest.mark.parametrize("change", ["job", "process"])
+def test_a_runner_is_not_kept_on_what_was_true_before_github_answered(play: Any, change: str) -> None:
+    """The job is cancelled, or the process ends, between the two questions: it would wait 5 min for nothing."""
+
+    async def story(world: Any) -> None:
+        (claim,) = await minted(world)
+        connect(world, claim)
+        await world.report(slot_of(claim, SlotState.LISTENING), idle(1))
+        await world.pass_time(301)
+        await world.deadlines()
+
+        async def meanwhile() -> None:
+            if change == "job":
+                over = job_news(claim.job_id, "completed", conclusion="cancelled", order_at=world.clock.now())
+                await world.store.write(lambda tx: apply_job_news(tx, over, world.config))
+            else:
+                await world.report(idle(0), idle(1), ended=(the_end(claim, exit=1),))
+
+        stopped = stop_at(world, "find_runner", meanwhile)
+        await world.act()
+        assert stopped.happened
+        assert (await world.claim(claim.id)).state is ClaimState.ORPHANED, "the old evidence does not count"
+        await world.act()
+        assert (await world.claim(claim.id)).state is ClaimState.RELEASED
+        assert world.registrations() == set()
 
     play(story)
 

@@ -83,6 +83,21 @@ def test_a_runner_that_takes_an_unclaimed_job_leaves_its_own_job_to_be_claimed_a
     assert read(store, lambda connection: claims.live_claim_of_job(connection, 1)) is None
 
 
+@pytest.mark.parametrize("status", ["in_progress", "completed"])
+def test_a_shuffle_that_leaves_a_claim_with_a_job_that_is_over_puts_it_in_doubt_at_once(
+    store: Store, status: str
+) -> None:
+    """Else its idle runner would hold its slot until a deadline minutes away."""
+    two_claimed_jobs(store)
+    hear(store, job_id=1, status="completed", conclusion="cancelled")
+    assert claim(store, "clm_1").state is ClaimState.ORPHANED
+    hear(store, job_id=2, status=status, runner_name="r1", runner_id=11)
+    one, two = claim(store, "clm_1"), claim(store, "clm_2")
+    assert (one.job_id, one.state) == (2, ClaimState.BUSY)
+    assert (two.job_id, two.state) == (1, ClaimState.ORPHANED)
+    assert "clm_2" in {row["subject"] for row in rows(store, select(outbox))}
+
+
 def test_a_job_taken_by_a_foreign_runner_puts_our_claim_in_doubt_and_asks(store: Store) -> None:
     two_claimed_jobs(store)
     hear(store, job_id=1, status="in_progress", runner_name="somebody-else")

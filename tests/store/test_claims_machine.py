@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.config import Owner
+from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
 from andon.model.wire import SlotState
 from andon.rules.dispatch import Policy
@@ -30,6 +31,7 @@ from andon.store.apply_sync import apply_report
 from andon.store.claims import Change, advance
 from andon.store.dispatch import dispatch_once
 from andon.store.doubt import doubt
+from andon.store.jobs import get_job
 from andon.store.migrate import migrate
 from andon.store.sqlite import SqliteDatabase
 from andon.store.transaction import Store
@@ -74,6 +76,9 @@ class Histories(RuleBasedStateMachine):
     def pick(self, data: st.DataObject, *states: ClaimState) -> Any:
         found = sorted((each for each in self.all_claims() if each.state in states), key=lambda each: each.id)
         return data.draw(st.sampled_from(found)) if found else None
+
+    def job_of(self, claim: Any) -> Any:
+        return self.read(lambda c: get_job(c, claim.job_id))
 
     def report_slots(self, ended: tuple[Any, ...] = (), states: dict[int, Any] | None = None) -> None:
         self.seq += 1
@@ -139,7 +144,7 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data(), event=st.sampled_from([ClaimEvent.GIVEN_UP, ClaimEvent.KEPT]))
     def a_doubt_is_judged(self, data: st.DataObject, event: ClaimEvent) -> None:
         claim = self.pick(data, ClaimState.ORPHANED)
-        if claim is not None:
+        if claim is not None and (event is ClaimEvent.GIVEN_UP or self.job_of(claim).status is JobStatus.QUEUED):
             self.write(lambda tx: advance(tx, claim, Change(event=event, actor="t", reason="t")))
 
     @precondition(lambda self: self.all_claims())
@@ -163,6 +168,14 @@ class Histories(RuleBasedStateMachine):
         slots = [(claim.host, claim.slot) for claim in live]
         assert len(set(slots)) == len(slots)
         assert len(live) <= CAP, "a hard cap is never exceeded (R18)"
+
+    @invariant()
+    def who_waits_for_a_job_stands_for_one_that_waits(self) -> None:
+        """Or it would hold its slot until a deadline, minutes away."""
+        waits = (ClaimState.RESERVED, ClaimState.MINTED, ClaimState.LAUNCHED, ClaimState.REGISTERED)
+        for claim in self.all_claims():
+            if claim.state in waits:
+                assert self.job_of(claim).status is JobStatus.QUEUED
 
     @invariant()
     def what_is_over_stays_over_and_generations_only_grow(self) -> None:

@@ -158,7 +158,12 @@ def _bind(tx: Tx, job: Job, news: JobNews, config: Config) -> None:
     evidence = {"source": news.source, "runner": job.runner_name}
     if claim.job_id != job.id:
         other = claims.live_claim_of_job(tx.connection, job.id)
+        left = claim.job_id
         claim = claims.swap_demand(tx, claim, other, job.id, evidence=evidence)
+        rest = jobs.get_job(tx.connection, left) if other is not None and left is not None else None
+        if rest is not None and rest.status is not JobStatus.QUEUED:
+            # What the other claim got in exchange is over, or taken, already: nobody would tell it again.
+            _free_other_demand(tx, rest, news, config)
     if claim.state is ClaimState.BUSY:
         return
     gone = claim.ended_at is not None

@@ -34,6 +34,8 @@ _GIVES_UP = (DoubtAct.REMOVE, DoubtAct.LET_GO)
 
 class _Evidence(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim
+    job_is_known: bool
+    """Whether GitHub knows the claim's job."""
     job: JobFact
     process: ProcessFact
 
@@ -107,7 +109,8 @@ async def _is_held_back(fleet: Fleet, act: Act, verdict: Verdict, facts: dict[st
 
 async def _carry_out(fleet: Fleet, act: Act, evidence: _Evidence, verdict: Verdict, facts: dict[str, str]) -> None:
     claim = evidence.claim
-    await fleet.write(lambda tx: _conclude(tx, act, claim, verdict, facts))
+    if not await fleet.write(lambda tx: _conclude(tx, act, evidence, verdict, facts)):
+        return
     fleet.log.info("claim.judged", claim=claim.id, job=claim.job_id, verdict=verdict.act.value, **facts)
     if verdict.act in _GIVES_UP:
         fleet.count("andon_automatic_acts_total", rail=RELEASE.rail.value, mode="act")
@@ -123,7 +126,13 @@ def _learn_job(tx: Tx, fleet: Fleet, act: Act, answer: Answered | Failed | None)
     if claim is None or claim.state is not ClaimState.ORPHANED:
         outbox.finish(tx, act, result="GitHub's word on the job settled it")
         return None
-    return _Evidence(claim=claim, job=_job_fact(tx, claim, answer), process=_process_fact(tx, claim))
+    gone = isinstance(answer, Failed) and answer.kind is FailureClass.GONE
+    return _evidence(tx, claim, job_is_known=answer is not None and not gone)
+
+
+def _evidence(tx: Tx, claim: Claim, *, job_is_known: bool) -> _Evidence:
+    job = _job_fact(tx, claim) if job_is_known else JobFact.ABSENT
+    return _Evidence(claim=claim, job_is_known=job_is_known, job=job, process=_process_fact(tx, claim))
 
 
 def _is_as_judged(tx: Tx, act: Act, claim: Claim) -> bool:
@@ -136,9 +145,9 @@ def _is_as_judged(tx: Tx, act: Act, claim: Claim) -> bool:
     return False
 
 
-def _job_fact(tx: Tx, claim: Claim, answer: Answered | Failed | None) -> JobFact:
+def _job_fact(tx: Tx, claim: Claim) -> JobFact:
     job = jobs.get_job(tx.connection, claim.job_id) if claim.job_id is not None else None
-    if job is None or answer is None or (isinstance(answer, Failed) and answer.kind is FailureClass.GONE):
+    if job is None:
         return JobFact.ABSENT
     # Without an answer, what GitHub said last stands.
     here = job.runner_name == claim.runner_name
@@ -166,7 +175,18 @@ def _runner_fact(found: RunnerObject | None) -> RunnerFact:
     return RunnerFact.IDLE if found.status == "online" else RunnerFact.OFFLINE
 
 
-def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str, str]) -> None:
+def _conclude(tx: Tx, act: Act, evidence: _Evidence, verdict: Verdict, facts: dict[str, str]) -> bool:
+    """Writes the verdict down; False when it does not stand any more, or was to wait."""
+    claim = evidence.claim
+    as_it_is = claims.get_claim(tx.connection, claim.id)
+    if as_it_is is not None and as_it_is.state is ClaimState.ORPHANED:
+        now = _evidence(tx, as_it_is, job_is_known=evidence.job_is_known)
+        if (now.job, now.process) != (evidence.job, evidence.process):
+            # The job ended elsewhere, or the process did, while the runner was asked about: a runner that
+            # was kept on the old evidence would wait its whole deadline for a job that never comes.
+            forget(tx, act, until=tx.now, reason="job or process changed while GitHub was asked")
+            return False
+
     def move(event: ClaimEvent, deadline: timedelta | None = None) -> bool:
         moved = advance(
             tx,
@@ -201,6 +221,7 @@ def _conclude(tx: Tx, act: Act, claim: Claim, verdict: Verdict, facts: dict[str,
     else:
         # Told to wait, or somebody moved the claim meanwhile: the next look sees it as it is then.
         forget(tx, act, until=tx.now + LOOK_AGAIN, reason=verdict.reason)
+    return moved
 
 
 def _retire_later(tx: Tx, claim: Claim) -> None:
