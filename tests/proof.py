@@ -16,7 +16,9 @@ HERE = Path(__file__).parent.parent
 KEPT = HERE / ".proof"
 PYTHON = [sys.executable]
 ANDON = [sys.executable, "-m", "andon"]
-PYTEST = [*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--proof"]
+ALONE = [*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--proof"]
+PYTEST = [*ALONE, "-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
+"""Tests that may run beside each other; what watches deadlines or measures runs alone."""
 
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("static checks", ["tests/run", "check"]),
@@ -29,7 +31,12 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("agent, real processes", [*PYTEST, "tests/agent"]),
     ("sandbox, runner, demo", [*PYTEST, "tests/sim"]),
     ("commands, doctor, installing", [*PYTEST, "tests/cli", "tests/docs", "tests/doctor", "tests/setup"]),
-    ("200 jobs, restarts, durability, real workflows", [*PYTEST, "tests/acceptance"]),
+    ("200 jobs", [*ALONE, "tests/acceptance/test_two_hundred_jobs.py"]),
+    ("durability", [*ALONE, "tests/acceptance/test_durability.py"]),
+    (
+        "restarts, real workflows",
+        [*ALONE, "tests/acceptance/test_restarts.py", "tests/acceptance/test_real_workflow.py"],
+    ),
     ("bench dispatch, SQLite", [*ANDON, "bench", "dispatch", "--database", "sqlite", "--rounds", "200", "--json"]),
     (
         "bench dispatch, PostgreSQL",

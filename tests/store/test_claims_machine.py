@@ -211,4 +211,6 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=min(settings().max_examples, 400), stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(
+    max_examples=min(settings().max_examples // 2, 400), stateful_step_count=40, deadline=None
+)
