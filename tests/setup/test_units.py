@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from andon.cli.exits import CRASHED, UNUSABLE
+from andon.cli.exits import FINDING, UNUSABLE
 from andon.cli.service import serve_until_signal
 from andon.runtime.errors import Refused
 from andon.setup.units import AGENT_UNIT, CONTROL_PLANE_UNIT, agent_unit, control_plane_unit
@@ -51,7 +51,7 @@ def test_a_restart_of_the_agent_ends_no_job() -> None:
     assert found["Delegate"] == ["yes"]
     assert found["Restart"] == ["always"]
     # What a person has to mend is not tried again every five seconds; a crash has another code.
-    assert found["RestartPreventExitStatus"] == [str(UNUSABLE)] != [str(CRASHED)]
+    assert found["RestartPreventExitStatus"] == [str(UNUSABLE)] != [str(FINDING)]
     assert found["OOMPolicy"] == ["continue"]
     assert found["TasksMax"] == ["infinity"]
     # It is root, and its runners see the machine as it is.
@@ -120,7 +120,7 @@ def test_a_fault_of_ours_is_not_what_keeps_a_unit_down() -> None:
 
     with pytest.raises(SystemExit) as ended:
         serve_until_signal(crashes)
-    assert ended.value.code == CRASHED
+    assert ended.value.code == FINDING
     with pytest.raises(Refused):
         serve_until_signal(refuses)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from andon.cli.configuration import Placed
-from andon.cli.exits import CRASHED
+from andon.cli.exits import FINDING
 from andon.runtime.errors import AndonError, Refused
 from andon.runtime.fast_loop import fast_event_loop
 from andon.runtime.logging import Logger
@@ -27,7 +27,7 @@ def announce(line: dict[str, object]) -> None:
 def serve_until_signal(program: Program, *, fast_loop: bool = False) -> None:
     """Runs `program` with an event that SIGTERM and SIGINT set; it ends by itself after that.
 
-    `fast_loop` uses uvloop where it is installed. A fault of ours ends the process with CRASHED.
+    `fast_loop` uses uvloop where it is installed. A fault of ours ends the process with FINDING.
     """
 
     async def run() -> None:
@@ -44,7 +44,7 @@ def serve_until_signal(program: Program, *, fast_loop: bool = False) -> None:
             raise
         except Exception:
             traceback.print_exc()
-            raise SystemExit(CRASHED) from None
+            raise SystemExit(FINDING) from None
 
 
 def make_data_folder(folder: Path) -> None:
