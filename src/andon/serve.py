@@ -165,13 +165,18 @@ class Wiring:
         behind = [name for name in ("deliveries", "dispatch", "outbox") if not self.loops[name].passes.version]
         return f"Not through their first pass: {', '.join(behind)}." if behind else None
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """The loops run inside; afterwards acts under way are given time to end."""
+    async def start(self) -> list[asyncio.Task[None]]:
+        """Takes the lead where it can be had, and starts the loops."""
         await self._leadership.run_once()
         tasks = [asyncio.create_task(loop.run(), name=f"loop {name}") for name, loop in self.loops.items()]
         if self._listener is not None:
             tasks.append(asyncio.create_task(self._listener.run(), name="listener"))
+        return tasks
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """The loops run inside; afterwards acts under way are given time to end."""
+        tasks = await self.start()
         try:
             yield
         finally:

@@ -1,0 +1,118 @@
+"""HTTP without sockets: one program's request is carried to another's application on the same loop."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from andon.runtime.http_client import Answer, Unreachable
+from andon.sim.simulation.processes import Process
+
+App = Callable[[Any, Any, Any], Any]
+
+
+class Address:
+    """Where a program listens; nobody may be there, and the way may be cut."""
+
+    def __init__(self) -> None:
+        self.app: App | None = None
+        self.process: Process | None = None
+        self.cut: set[str] = set()
+        """Names of callers whose packets do not arrive."""
+
+    def serve(self, app: App, process: Process) -> None:
+        """From now on this application answers here, as a part of that process."""
+        self.app, self.process = app, process
+
+
+class InProcessHttp:
+    """What `HttpClient` does for a program, towards one address. `caller` names the program."""
+
+    def __init__(self, address: Address, base_url: str, *, caller: str, token: str | None = None) -> None:
+        self._address, self._caller = address, caller
+        self.base_url = base_url
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        query: dict[str, str] | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request and its answer. Raises Unreachable as the real client does."""
+        sent = {"content-type": "application/json", **self._headers, **(headers or {})}
+        try:
+            async with asyncio.timeout(30.0 if timeout is None else timeout):
+                return await self._carry(method, path, body or b"", sent)
+        except TimeoutError:
+            raise Unreachable(f"{self.base_url} does not answer.") from None
+
+    async def _carry(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        address = self._address
+        app, process = address.app, address.process
+        if self._caller in address.cut:
+            # Nothing comes back, not even a refusal.
+            await asyncio.get_running_loop().create_future()
+        if app is None or process is None or not process.alive:
+            raise Unreachable(f"{self.base_url}: connection refused.")
+        exchange = _Exchange(body)
+        serving = process.start(app(_scope(method, path, headers), exchange.receive, exchange.send))
+        try:
+            await asyncio.wait({serving})
+        finally:
+            exchange.caller_left()
+        if self._caller in address.cut:
+            await asyncio.get_running_loop().create_future()
+        if exchange.status is None:
+            raise Unreachable(f"{self.base_url}: the connection broke.")
+        return Answer(status=exchange.status, body=bytes(exchange.answer), headers=exchange.headers)
+
+
+class _Exchange:
+    """One request as the application sees it, and what it sends back."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+        self._left = asyncio.get_running_loop().create_future()
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.answer = bytearray()
+
+    async def receive(self) -> dict[str, Any]:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await asyncio.shield(self._left)
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
+        elif message["type"] == "http.response.body":
+            self.answer += message.get("body", b"")
+
+    def caller_left(self) -> None:
+        if not self._left.done():
+            self._left.set_result(None)
+
+
+def _scope(method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }

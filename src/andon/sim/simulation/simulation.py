@@ -1,0 +1,190 @@
+"""Puts one fleet on virtual time together, and moves it on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2
+import msgspec
+
+from andon.model.config import Config, GitHub, Owner, Pool
+from andon.sim.sandbox.app import make_app
+from andon.sim.sandbox.control import post
+from andon.sim.sandbox.github import SandboxGitHub
+from andon.sim.sandbox.pump import Pump
+from andon.sim.sandbox.records import Job
+from andon.sim.sandbox.run_spec import JobSpec, RunSpec
+from andon.sim.simulation.in_process_http import Address, InProcessHttp
+from andon.sim.simulation.played_host import PlayedHost
+from andon.sim.simulation.processes import Process, note_owners
+from andon.sim.simulation.replica import Replica
+from andon.sim.simulation.trace import Trace
+from andon.sim.virtual_loop import LoopClock
+from andon.store import hosts
+from andon.store.inline import InlineDatabase
+from andon.store.transaction import Store
+from andon.runtime.ids import SortableIds
+
+LABELS = ("self-hosted", "linux", "x64")
+REPOSITORY = "acme/app"
+SECRET = "a-secret-of-the-simulation"
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """How large the fleet is."""
+
+    hosts: int = 2
+    slots: int = 8
+    sweep_seconds: float = 60.0
+    max_slots: int | None = None
+
+
+class Simulation:
+    """One fleet. Everything in it hangs on `seed`; `data` is an empty folder for secrets."""
+
+    def __init__(self, seed: int, data: Path, shape: Shape = Shape()) -> None:
+        loop = asyncio.get_running_loop()
+        note_owners(loop)
+        self.seed, self.shape = seed, shape
+        self.clock = LoopClock(loop)
+        self.trace = Trace(loop.time)
+        self.faults: list[str] = []
+        """What our programs logged as faults of their own."""
+        self.violations: list[str] = []
+        self._seconds: dict[int, float] = {}
+        self.github = SandboxGitHub(self.clock, self._chance("github"), base_url="http://github.test")
+        self.github_cut = False
+        self.database = InlineDatabase()
+        self.address = Address()
+        self._data = data
+        (data / "webhook.secret").write_text(SECRET)
+        self.config = Config(
+            pool=(Pool(name="linux", labels=LABELS),),
+            owner=(Owner(login="acme", repositories=(REPOSITORY,), max_slots=shape.max_slots),),
+            github=GitHub(sweep_seconds=shape.sweep_seconds),
+        )
+        self._pauses = self._chance("pauses")
+        self.replica = Replica(
+            "control",
+            config=self.config,
+            database=self.database,
+            data=data,
+            address=self.address,
+            github=_ToGitHub(httpx2.ASGITransport(app=make_app(self.github)), lambda: self.github_cut),
+            clock=self.clock,
+            chance=self._chance("control"),
+            pause=self._pause,
+            trace=self.trace,
+            faults=self.faults,
+        )
+        self.hosts: dict[str, PlayedHost] = {}
+        self._outside = Process("outside")
+
+    def chance(self, of: str) -> Random:
+        """A source of randomness of its own, so that one part's rolls do not move another's."""
+        return self._chance(of)
+
+    def _chance(self, of: str) -> Random:
+        return Random(f"{self.seed}/{of}")
+
+    async def _pause(self) -> None:
+        """Now and then a commit takes its time, so that others get in between."""
+        if self._pauses.random() < 0.05:
+            await asyncio.sleep(self._pauses.random() * 0.02)
+
+    async def start(self) -> None:
+        """Starts GitHub, the control plane and the hosts."""
+        client = InProcessHttp(self.address, "", caller="github")
+
+        async def deliver(url: str, headers: Any, body: bytes) -> int:
+            answer = await client.request("POST", "/webhooks/github", body=body, headers=headers, timeout=10.0)
+            return answer.status
+
+        self._outside.start(Pump(self.github, deliver).run())
+        self.github.world.make_repository(REPOSITORY)
+        await self.replica.start()
+        self._hook()
+        store = Store(self.database.door(), self.clock, SortableIds(self.clock, self._chance("enrolment")))
+        for number in range(self.shape.hosts):
+            name = f"host-{number}"
+            token = f"aht_{name}"
+            await store.write(lambda tx, name=name, token=token: hosts.enrol(tx, name, token))
+            self.hosts[name] = PlayedHost(
+                name,
+                slots=self.shape.slots,
+                github=self.github,
+                address=self.address,
+                token=token,
+                chance=self._chance(name),
+                seconds=self._job_seconds,
+                trace=self.trace,
+                faults=self.faults,
+                violate=self.violations.append,
+            )
+            self.hosts[name].start_agent()
+
+    def _hook(self) -> None:
+        hooks = self.github.hooks
+        hooks.create(
+            REPOSITORY,
+            target_id=1,
+            url="http://andon.test/webhooks/github",
+            content_type="json",
+            secret=SECRET,
+            events=("workflow_job", "workflow_run"),
+            active=True,
+        )
+
+    def run(self, seconds: list[float], *, needs: bool = False, name: str = "job") -> list[int]:
+        """A run with a job for each number of seconds; gives the jobs' ids."""
+        specs = tuple(
+            JobSpec(name=f"{name} {at}", labels=LABELS, needs=(f"{name} 0",) if needs and at else ())
+            for at in range(len(seconds))
+        )
+        made = list(self.github.create_run(RunSpec(repository=REPOSITORY, jobs=specs))["jobs"])
+        self._seconds |= dict(zip(made, seconds, strict=True))
+        return made
+
+    def _job_seconds(self, job: Job) -> float:
+        return self._seconds.get(job.id, 30.0)
+
+    def fault(self, **spec: Any) -> None:
+        """Sets a fault of the sandbox."""
+        status, answer = post(self.github, "/_sandbox/faults", spec)
+        if status >= 300:
+            raise ValueError(str(answer))
+
+    async def pass_time(self, seconds: float) -> None:
+        """Lets the fleet live for so long."""
+        await asyncio.sleep(seconds)
+
+    async def close(self) -> None:
+        """Ends everything."""
+        for host in self.hosts.values():
+            await host.reboot()
+        await self.replica.end()
+        await self._outside.end()
+        self.github.close()
+        self.database.close()
+
+
+class _ToGitHub(httpx2.AsyncBaseTransport):
+    """The control plane's way to GitHub, which may be cut."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, is_cut: Callable[[], bool]) -> None:
+        self._inner, self._is_cut = inner, is_cut
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._is_cut():
+            raise httpx2.ConnectError("no route to GitHub")
+        return await self._inner.handle_async_request(request)
+
+
+def play(story: Callable[[], Awaitable[Any]]) -> Any:
+    """Runs a story on a loop of its own whose time jumps."""
+    from andon.sim.virtual_loop import VirtualLoop
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(story())

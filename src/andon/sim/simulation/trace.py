@@ -1,0 +1,54 @@
+"""What happened, as one hash: the same seed gives the same hash, on any machine (law of the simulator)."""
+
+import hashlib
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+_LAST = 400
+
+
+class Trace:
+    """Lines are hashed as they come; the last ones are kept for whoever has to understand a failure."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._hash = hashlib.sha256()
+        self.lines = 0
+        self.last: deque[str] = deque(maxlen=_LAST)
+
+    def note(self, who: str, what: str, **facts: Any) -> None:
+        """Adds a line. Facts are shown as they are: no addresses, no times of this machine."""
+        said = " ".join(f"{name}={value}" for name, value in facts.items())
+        line = f"{self._now():.3f} {who} {what} {said}"
+        self._hash.update(line.encode())
+        self.lines += 1
+        self.last.append(line)
+
+    @property
+    def digest(self) -> str:
+        """The hash of all lines so far."""
+        return self._hash.hexdigest()[:16]
+
+
+class TracedLog:
+    """A program's log: every line goes into the trace, and what only a fault of ours says is kept."""
+
+    def __init__(self, trace: Trace, who: str, faults: list[str]) -> None:
+        self._trace, self._who, self._faults = trace, who, faults
+
+    def info(self, event: str, **facts: Any) -> None:
+        self._trace.note(self._who, event, **facts)
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self._trace.note(self._who, event, **facts)
+
+    def error(self, event: str, **facts: Any) -> None:
+        self._trace.note(self._who, event, **facts)
+
+    def exception(self, event: str, **facts: Any) -> None:
+        """A handler that caught what it did not expect: always worth a look."""
+        error = sys.exc_info()[1]
+        self._trace.note(self._who, event, error=f"{type(error).__name__}: {error}", **facts)
+        self._faults.append(f"{self._who} {event} {facts} {type(error).__name__}: {error}")
