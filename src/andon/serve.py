@@ -20,8 +20,9 @@ from andon.loops.dispatch import Dispatch
 from andon.loops.drain_spool import DrainSpool
 from andon.loops.fleet import Fleet
 from andon.loops.hosts import HostLiveness
-from andon.loops.leadership import RENEW_S, Leadership
+from andon.loops.leadership import Leadership
 from andon.loops.outbox import Outbox
+from andon.loops.periods import PERIODS, Periods
 from andon.loops.retention import PERIOD_S, Retention
 from andon.loops.sweep import Sweep
 from andon.model.config import Config
@@ -69,6 +70,7 @@ class Wiring:
         fleet_id: str,
         log: Logger,
         public_url: str,
+        periods: Periods = PERIODS,
     ) -> None:
         server, store = config.server, opened.store
         self._clock, self._log, self._metrics = clock, log, metrics
@@ -79,6 +81,7 @@ class Wiring:
             log,
             holder=replica,
             alone=not opened.shared,
+            terms=periods.leadership,
             before_leading=lambda: self._budgets.take_over(),
             leads_now=lambda: self._wake([EVERYTHING]),
         )
@@ -99,16 +102,16 @@ class Wiring:
             show_period=lambda owner, seconds: metrics.show("andon_sweep_period_seconds", seconds, owner=owner),
         )
         self.loops = {
-            "leadership": self._loop("leadership", leadership.run_once, RENEW_S),
+            "leadership": self._loop("leadership", leadership.run_once, periods.leadership.renew_s),
             "spool": self._loop("spool", DrainSpool(intake, log).run_once, 1.0),
             "deliveries": self._loop(
-                "deliveries", ApplyDeliveries(self.fleet, burst=lambda: intake.burst).run_once, 5.0
+                "deliveries", ApplyDeliveries(self.fleet, burst=lambda: intake.burst).run_once, periods.deliveries
             ),
-            "dispatch": self._loop("dispatch", Dispatch(self.fleet).run_once, 5.0),
-            "outbox": self._loop("outbox", self._outbox.run_once, 5.0),
-            "budgets": self._loop("budgets", self._budgets.run_once, 10.0),
-            "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, 10.0),
-            "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, 5.0),
+            "dispatch": self._loop("dispatch", Dispatch(self.fleet).run_once, periods.dispatch),
+            "outbox": self._loop("outbox", self._outbox.run_once, periods.outbox),
+            "budgets": self._loop("budgets", self._budgets.run_once, periods.budgets),
+            "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, periods.claims),
+            "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, periods.hosts),
             "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),
             "retention": self._loop("retention", Retention(self.fleet, spool=data / "spool").run_once, PERIOD_S),
         }

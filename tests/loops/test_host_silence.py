@@ -3,7 +3,7 @@
 from typing import Any
 
 from andon.loops.hosts import HostLiveness
-from andon.loops.leadership import LASTS, LEADER
+from andon.loops.leadership import LEADER, TERMS
 from andon.model.host_states import SILENT_AFTER, HostObserved
 from andon.store import hosts
 from andon.store.leases import take
@@ -103,7 +103,7 @@ def test_after_another_one_led_hosts_may_speak_first(play: Any) -> None:
         liveness = await listening(world)
         await listen(world, liveness, 40, heard=False)
         # Quicker than the pause that would be seen by itself.
-        await world.store.write(lambda tx: take(tx, LEADER, "other", lasts=LASTS, alone=True))
+        await world.store.write(lambda tx: take(tx, LEADER, "other", lasts=TERMS.lasts, alone=True))
         await world.pass_time(STEP_S)
         await gets_its_time(world, liveness)
 

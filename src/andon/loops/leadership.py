@@ -8,15 +8,24 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import msgspec
+
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
 from andon.store import leases
 from andon.store.leases import Lease
 from andon.store.transaction import Store
 
-LASTS = timedelta(seconds=15)
-TRUSTED = timedelta(seconds=10)
-RENEW_S = 4.0
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a lease lasts in the database, how long its holder trusts it, and how often it is renewed."""
+
+    lasts: timedelta = timedelta(seconds=15)
+    trusted: timedelta = timedelta(seconds=10)
+    renew_s: float = 4.0
+
+
+TERMS = Terms()
 LEADER = "leadership"
 """The lease's name, and the loop's: whoever gives it back wakes that loop everywhere."""
 
@@ -32,11 +41,13 @@ class Leadership:
         *,
         holder: str,
         alone: bool,
+        terms: Terms = TERMS,
         before_leading: Callable[[], Awaitable[None]] | None = None,
         leads_now: Callable[[], None] = lambda: None,
     ) -> None:
         """Each time this process takes the lead: `before_leading` before anybody acts on it, then `leads_now`."""
         self._before_leading, self._leads_now = before_leading, leads_now
+        self._terms = terms
         self._store = store
         self._clock = clock
         self._log = log
@@ -65,7 +76,7 @@ class Leadership:
     async def run_once(self) -> float | None:
         """Renews; the trust counts from before the question, so a slow answer only shortens it."""
         asked = self._clock.monotonic()
-        held = await self._store.write(lambda tx: leases.take(tx, LEADER, self._holder, lasts=LASTS, alone=self._alone))
+        held = await self._store.write(lambda tx: leases.take(tx, LEADER, self._holder, lasts=self._terms.lasts, alone=self._alone))
         if (held is None) != (self._lease is None) or (
             held is not None and self._lease is not None and held.generation != self._lease.generation
         ):
@@ -74,9 +85,9 @@ class Leadership:
         if taken and self._before_leading is not None:
             await self._before_leading()
         self._lease = held
-        self._answered_until = asked + LASTS.total_seconds()
+        self._answered_until = asked + self._terms.lasts.total_seconds()
         if held is not None:
-            self._trusted_until = asked + TRUSTED.total_seconds()
+            self._trusted_until = asked + self._terms.trusted.total_seconds()
         if taken:
             self._leads_now()
         return None

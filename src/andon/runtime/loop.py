@@ -1,7 +1,8 @@
 """One loop: act on state, on a timer and on a nudge (law 2). Loops only differ in `run_once`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Generator
 
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
@@ -16,13 +17,14 @@ class Nudge:
 
     def __init__(self) -> None:
         self.version = 0
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[bool], None] = {}
+        """In the order of their coming, so that they are woken in it."""
 
     def __call__(self) -> None:
         self.version += 1
         for waiter in self._waiters:
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(True)
         self._waiters.clear()
 
     @property
@@ -33,25 +35,34 @@ class Nudge:
     async def wait_beyond(self, version: int) -> None:
         """Returns as soon as the nudge is newer than `version`."""
         while self.version <= version:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
+            with self._waiter() as waiter:
                 await waiter
+
+    @contextlib.contextmanager
+    def _waiter(self) -> "Generator[asyncio.Future[bool]]":
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = None
+        try:
+            yield waiter
+        finally:
+            self._waiters.pop(waiter, None)
+
+    async def wait_at_most(self, seen: int, clock: Clock, seconds: float) -> bool:
+        """Waits for a nudge beyond `seen`, at most `seconds`; says whether one came."""
+        if self.version > seen:
+            return True
+        with self._waiter() as waiter:
+            sleeping = asyncio.ensure_future(clock.sleep(seconds))
+            sleeping.add_done_callback(lambda _: waiter.done() or waiter.set_result(False))
+            try:
+                return await waiter
             finally:
-                self._waiters.discard(waiter)
+                sleeping.cancel()
 
 
 async def wait_for_nudge(nudge: Nudge, seen: int, clock: Clock, seconds: float) -> bool:
     """Waits for a nudge beyond `seen`, at most `seconds`; says whether one came."""
-    waiting = asyncio.ensure_future(nudge.wait_beyond(seen))
-    sleeping = asyncio.ensure_future(clock.sleep(seconds))
-    try:
-        await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        return waiting.done()
-    finally:
-        for task in (waiting, sleeping):
-            task.cancel()
-        await asyncio.gather(waiting, sleeping, return_exceptions=True)
+    return await nudge.wait_at_most(seen, clock, seconds)
 
 
 class Loop:

@@ -53,6 +53,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual = 0.0
+        self.slept = 0.0
+        """How long calendars went on while nobody was awake."""
         super().__init__(_NoFiles(self._move))
         # A timer is due at its own moment: rounding would let two clocks disagree.
         self._clock_resolution = 1e-9
@@ -61,8 +63,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual += seconds
 
     def time(self) -> float:
-        """Seconds since this loop was made."""
+        """Seconds since this loop was made, without what was slept through."""
         return self._virtual
+
+    def sleep_through(self, seconds: float) -> None:
+        """Every machine sleeps at once, as in a night when nothing is to do: only calendars go on."""
+        self.slept += seconds
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         """Runs `func` now: a thread would be work that time does not wait for."""
@@ -74,19 +80,26 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return asyncio.wrap_future(done, loop=self)
 
 
+def running_loop() -> VirtualLoop:
+    """The virtual loop that runs."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
 class LoopClock:
     """A `runtime.clock.Clock` on a virtual loop. Each machine may have its own, and a wrong one.
 
     `skew` moves its calendar time, as a person or NTP would; what is left of a sleep does not change.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, start: datetime = START) -> None:
+    def __init__(self, loop: VirtualLoop, start: datetime = START) -> None:
         self._loop = loop
         self._start = start
         self.skew = timedelta(0)
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._loop.time()) + self.skew
+        return self._start + timedelta(seconds=self._loop.time() + self._loop.slept) + self.skew
 
     def monotonic(self) -> float:
         return self._loop.time()

@@ -27,7 +27,7 @@ from andon.sim.simulation.in_process_http import Address, InProcessHttp
 from andon.sim.simulation.played_runner import PlayedRunner, never_boots
 from andon.sim.simulation.processes import Process
 from andon.sim.simulation.trace import Trace, TracedLog
-from andon.sim.virtual_loop import LoopClock
+from andon.sim.virtual_loop import LoopClock, running_loop
 
 _PAST = 1000
 
@@ -69,7 +69,7 @@ class PlayedHost:
         violate: Callable[[str], None],
     ) -> None:
         self.name = name
-        self.clock = LoopClock(asyncio.get_running_loop())
+        self.clock = LoopClock(running_loop())
         self.changed = Nudge()
         self.starts_fail = 0.0
         """How likely a runner ends before it registers."""

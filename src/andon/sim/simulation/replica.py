@@ -1,12 +1,15 @@
 """One control plane of the simulation: the real composition, on the virtual loop, that can be ended by SIGKILL."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, cast
 
 from andon.github.client import GitHub
 from andon.github.transport import FixedToken, Transport
+from andon.loops.leadership import Terms
+from andon.loops.periods import Periods
 from andon.model.config import Config
 from andon.runtime.ids import SortableIds
 from andon.serve import Wiring
@@ -24,6 +27,19 @@ from andon.store.spool import Spool
 from andon.store.transaction import Store
 from andon.web.app import make_app
 from andon.web.metrics import Metrics
+
+
+WIDE = Periods(
+    deliveries=60.0,
+    dispatch=60.0,
+    outbox=60.0,
+    budgets=60.0,
+    claims=60.0,
+    hosts=10.0,
+    leadership=Terms(lasts=timedelta(minutes=30), trusted=timedelta(minutes=20), renew_s=300.0),
+)
+"""Nets for a control plane that is alone on its database and loses no nudge: a net that catches something
+here would be late everywhere."""
 
 
 class _NoSpool:
@@ -55,8 +71,9 @@ class Replica:
         pause: Callable[[], Awaitable[None]],
         trace: Trace,
         faults: list[str],
+        periods: Periods = WIDE,
     ) -> None:
-        self.name, self.clock = name, clock
+        self.name, self.clock, self._periods = name, clock, periods
         self._config, self._database, self._data = config, database, data
         self._address, self._github, self._chance, self._pause = address, github, chance, pause
         self._trace, self._faults = trace, faults
@@ -98,6 +115,7 @@ class Replica:
                 fleet_id=fleet_id,
                 log=log,  # pyright: ignore[reportArgumentType]
                 public_url="http://andon.test",
+                periods=self._periods,
             )
             # The spool's folder does not exist here.
             del wiring.loops["spool"]

@@ -21,7 +21,7 @@ from andon.sim.simulation.played_host import PlayedHost
 from andon.sim.simulation.processes import Process, note_owners
 from andon.sim.simulation.replica import Replica
 from andon.sim.simulation.trace import Trace
-from andon.sim.virtual_loop import LoopClock
+from andon.sim.virtual_loop import LoopClock, VirtualLoop, running_loop
 from andon.store import hosts
 from andon.store.inline import InlineDatabase
 from andon.store.transaction import Store
@@ -45,7 +45,7 @@ class Simulation:
     """One fleet. Everything in it hangs on `seed`; `data` is an empty folder for secrets."""
 
     def __init__(self, seed: int, data: Path, shape: Shape = Shape()) -> None:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         note_owners(loop)
         self.seed, self.shape = seed, shape
         self.clock = LoopClock(loop)
@@ -184,7 +184,5 @@ class _ToGitHub(httpx2.AsyncBaseTransport):
 
 def play(story: Callable[[], Awaitable[Any]]) -> Any:
     """Runs a story on a loop of its own whose time jumps."""
-    from andon.sim.virtual_loop import VirtualLoop
-
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(story())
