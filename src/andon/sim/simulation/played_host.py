@@ -97,8 +97,15 @@ class PlayedHost:
         """Nothing lives here, and nothing is left to report."""
         return not any(each.lives for each in self._claims.values()) and not self.ended()
 
+    @property
+    def agent_lives(self) -> bool:
+        """Whether its agent runs."""
+        return self._agent is not None
+
     def start_agent(self) -> None:
         """The agent begins; what stands here it finds again."""
+        if self._agent is not None:
+            return
         agent = Process(f"agent {self.name}")
         self._agent = agent
         sync = SyncClient(

@@ -8,13 +8,14 @@ from typing import Any
 
 import httpx2
 import msgspec
+from sqlalchemy import text
 
 from andon.model.config import Config, GitHub, Owner, Pool
 from andon.sim.sandbox.app import make_app
 from andon.sim.sandbox.control import post
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.pump import Pump
-from andon.sim.sandbox.records import Job
+from andon.sim.sandbox.records import Job, Stage
 from andon.sim.sandbox.run_spec import JobSpec, RunSpec
 from andon.sim.simulation.in_process_http import Address, InProcessHttp
 from andon.sim.simulation.played_host import PlayedHost
@@ -54,6 +55,8 @@ class Simulation:
         """What our programs logged as faults of their own."""
         self.violations: list[str] = []
         self._seconds: dict[int, float] = {}
+        self.jobs_made = 0
+        """Jobs that were forgotten, which are over."""
         self.github = SandboxGitHub(self.clock, self._chance("github"), base_url="http://github.test")
         self.github_cut = False
         self.database = InlineDatabase()
@@ -147,6 +150,16 @@ class Simulation:
         self._seconds |= dict(zip(made, seconds, strict=True))
         return made
 
+    def cancel_later(self, seconds: float) -> None:
+        """The newest run is cancelled by a person after so long, if it is not over by then."""
+        run = self.github.world.runs[max(self.github.world.runs)]
+
+        def cancel() -> None:
+            if run.latest.status != "completed":
+                self.github.runs.cancel(run)
+
+        self.github.world.timers.at(self.github.world.after(seconds), cancel)
+
     def _job_seconds(self, job: Job) -> float:
         return self._seconds.get(job.id, 30.0)
 
@@ -159,6 +172,43 @@ class Simulation:
     async def pass_time(self, seconds: float) -> None:
         """Lets the fleet live for so long."""
         await asyncio.sleep(seconds)
+
+    async def settle(self, seconds: float) -> None:
+        """Lets the fleet live until nothing is open any more, at most for so long."""
+        until = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < until:
+            await asyncio.sleep(30.0)
+            if self.is_quiet():
+                return
+
+    def is_quiet(self) -> bool:
+        """Nothing is open at GitHub, nothing lives on a host, and no claim of ours is."""
+        if any(job.stage is not Stage.COMPLETED for job in self.github.world.jobs.values()):
+            return False
+        with self.database.connection.begin():
+            live = self.database.connection.execute(
+                text("SELECT 1 FROM claims WHERE state NOT IN ('settled', 'released') LIMIT 1")
+            ).first()
+        return live is None and all(host.quiet for host in self.hosts.values())
+
+    def forget_the_past(self) -> None:
+        """GitHub and we forget what is over, as both do after their time: a season must not slow down by its length."""
+        world = self.github.world
+        self.jobs_made += len(world.jobs)
+        world.jobs.clear()
+        world.runs.clear()
+        for repository in world.repositories.values():
+            repository.runs.clear()
+        world.runners = {key: runner for key, runner in world.runners.items() if runner.removed_at is None}
+        world.runner_by_token = {runner.token: runner for runner in world.runners.values()}
+        world.registrations.clear()
+        self.github.hooks.deliveries.clear()
+        self._seconds.clear()
+
+    async def sleep_through(self, seconds: float) -> None:
+        """Nothing is open and nobody pushes: every machine sleeps, and wakes at the same moment."""
+        running_loop().sleep_through(seconds)
+        await asyncio.sleep(60.0)
 
     async def close(self) -> None:
         """Ends everything."""

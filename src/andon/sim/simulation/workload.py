@@ -1,0 +1,41 @@
+"""What people push: bursts in working hours, quiet nights, short jobs and long ones, runs that need others."""
+
+from random import Random
+
+import msgspec
+
+from andon.sim.simulation.simulation import Simulation
+
+DAY_S = 86_400.0
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs a day, all of them within `open_s` from the day's first hour on."""
+
+    jobs_a_day: int = 400
+    open_s: float = 3 * 3600.0
+    mean_s: float = 240.0
+    longest_s: float = 2400.0
+    cancelled: float = 0.03
+    """How many of the runs are cancelled on their way."""
+
+    def job_s(self, chance: Random) -> float:
+        """How long a job runs: many short ones and a few long ones."""
+        return min(self.longest_s, max(5.0, chance.lognormvariate(0.0, 1.0) * self.mean_s * 0.6))
+
+
+async def a_day(simulation: Simulation, workload: Workload, chance: Random) -> None:
+    """Makes one day's runs, at their times; returns when the last one was made."""
+    left = workload.jobs_a_day
+    made = 0.0
+    runs = max(1, left // 3)
+    while left > 0:
+        pause = min(chance.expovariate(runs / workload.open_s), workload.open_s / 8)
+        made += pause
+        await simulation.pass_time(pause)
+        size = min(left, chance.choice((1, 1, 2, 3, 4, 6)))
+        seconds = [workload.job_s(chance) for _ in range(size)]
+        simulation.run(seconds, needs=chance.random() < 0.2)
+        left -= size
+        if chance.random() < workload.cancelled:
+            simulation.cancel_later(chance.uniform(1.0, 300.0))
