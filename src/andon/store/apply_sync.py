@@ -131,18 +131,12 @@ def _advance_or_stay(tx: Tx, claim: Claim, change: Change) -> Claim:
 
 def _unwanted(connection: Connection, slots: Sequence[Slot]) -> list[tuple[Claim, Slot]]:
     """Claims that were given up while their runner's process lives on, each with its slot."""
-    held = {slot.claim: slot for slot in slots if slot.claim}
-    known = claims.get_claims(connection, list(held))
+    held = {slot.claim: slot for slot in slots if slot.claim and slot.state != SlotState.IDLE.value}
+    # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
+    given_up = claims.released_of(connection, list(held))
     # While GitHub says in_progress nothing is ended, whatever our own tables say (R28).
-    serving = jobs.runners_in_progress(connection, [claim.runner_name for claim in known.values()])
-    return [
-        (claim, held[claim.id])
-        for claim in known.values()
-        # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
-        if claim.state is ClaimState.RELEASED
-        and held[claim.id].state != SlotState.IDLE.value
-        and claim.runner_name not in serving
-    ]
+    serving = jobs.runners_in_progress(connection, [claim.runner_name for claim in given_up])
+    return [(claim, held[claim.id]) for claim in given_up if claim.runner_name not in serving]
 
 
 def note_withheld_stops(tx: Tx, host_name: str) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.journal import Entry
@@ -53,6 +53,25 @@ def get_claims(connection: Connection, claim_ids: Sequence[str]) -> dict[str, Cl
         return {}
     rows = connection.execute(select(claims).where(claims.c.id.in_(claim_ids))).mappings()
     return {row["id"]: to_struct(row, Claim) for row in rows}
+
+
+# Made once, as those of `hosts`: they run with every look of a held sync.
+_RELEASED = select(claims).where(
+    claims.c.id.in_(bindparam("ids", expanding=True)), claims.c.state == ClaimState.RELEASED.value
+)
+_TO_START = (
+    select(claims, jit_configs.c.config)
+    .join(jit_configs, jit_configs.c.claim_id == claims.c.id)
+    .where(claims.c.host == bindparam("host"), claims.c.state == ClaimState.MINTED.value)
+    .order_by(claims.c.id)
+)
+
+
+def released_of(connection: Connection, claim_ids: Sequence[str]) -> list[Claim]:
+    """Those of the claims that were given back."""
+    if not claim_ids:
+        return []
+    return [to_struct(row, Claim) for row in connection.execute(_RELEASED, {"ids": claim_ids}).mappings()]
 
 
 def latest_claims(connection: Connection, job_ids: Sequence[int]) -> dict[int, Claim]:
@@ -235,10 +254,5 @@ def keep_jit_config(tx: Tx, claim_id: str, config: str) -> None:
 
 def jit_configs_of(connection: Connection, host: str) -> list[tuple[Claim, str]]:
     """The host's minted claims with their JIT configs: what its agent has to start."""
-    rows = connection.execute(
-        select(claims, jit_configs.c.config)
-        .join(jit_configs, jit_configs.c.claim_id == claims.c.id)
-        .where(claims.c.host == host, claims.c.state == ClaimState.MINTED.value)
-        .order_by(claims.c.id)
-    ).mappings()
+    rows = connection.execute(_TO_START, {"host": host}).mappings()
     return [(to_struct(row, Claim), row["config"]) for row in rows]

@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from andon.model.host_states import HostObserved, Intent
 from andon.model.journal import Entry
@@ -12,10 +12,10 @@ from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotReport, SlotState
 from andon.rules.dispatch import FreeSlot
 from andon.store.bulk import insert_new
-from andon.store.rows import to_struct
+from andon.store.rows import to_columns, to_struct
 from andon.store.schema import LIVE_CLAIM, claims, host_tokens, hosts, slots
 from andon.store.transaction import Tx
-from andon.store.upsert import upsert
+from andon.store.upsert import upsert_all
 
 
 def token_hash(token: str) -> str:
@@ -50,16 +50,22 @@ def enrol(tx: Tx, name: str, token: str, *, reason: str = "the agent showed a va
     return True
 
 
+# Made once: these run with every sync of every agent, and to make a statement costs more than to run it.
+_OF_TOKEN = select(host_tokens.c.host).where(host_tokens.c.token_hash == bindparam("token_hash"))
+_BY_NAME = select(hosts).where(hosts.c.name == bindparam("name"))
+_SLOTS = select(slots).order_by(slots.c.host, slots.c.slot)
+_SLOTS_OF = _SLOTS.where(slots.c.host == bindparam("host"))
+_HEAR = update(hosts).where(hosts.c.name == bindparam("host"))
+
+
 def host_of_token(connection: Connection, token: str) -> str | None:
     """The host that this token belongs to, or None."""
-    return connection.execute(
-        select(host_tokens.c.host).where(host_tokens.c.token_hash == token_hash(token))
-    ).scalar_one_or_none()
+    return connection.execute(_OF_TOKEN, {"token_hash": token_hash(token)}).scalar_one_or_none()
 
 
 def get_host(connection: Connection, name: str) -> Host | None:
     """The host, or None."""
-    row = connection.execute(select(hosts).where(hosts.c.name == name)).mappings().first()
+    row = connection.execute(_BY_NAME, {"name": name}).mappings().first()
     return to_struct(row, Host) if row else None
 
 
@@ -70,10 +76,8 @@ def all_hosts(connection: Connection) -> list[Host]:
 
 def all_slots(connection: Connection, *, host: str | None = None) -> list[Slot]:
     """Every slot, by host and number."""
-    query = select(slots).order_by(slots.c.host, slots.c.slot)
-    if host is not None:
-        query = query.where(slots.c.host == host)
-    return [to_struct(row, Slot) for row in connection.execute(query).mappings()]
+    rows = connection.execute(_SLOTS) if host is None else connection.execute(_SLOTS_OF, {"host": host})
+    return [to_struct(row, Slot) for row in rows.mappings()]
 
 
 def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any | None) -> None:
@@ -87,7 +91,7 @@ def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any 
     }
     if disk is not None:
         values["disk"] = disk
-    tx.connection.execute(update(hosts).where(hosts.c.name == host.name).values(values))
+    tx.connection.execute(_HEAR, {"host": host.name, **values})
     if host.observed is not HostObserved.REPORTING or host.boot_id != boot_id:
         silent_s = (tx.now - host.last_seen).total_seconds() if host.last_seen else None
         tx.record(
@@ -135,25 +139,28 @@ def fall_silent(tx: Tx, before: datetime) -> list[str]:
 def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
     """Replaces what we know of the host's slots by what its agent says; intents are ours and stay."""
     known = {slot.slot: slot for slot in all_slots(tx.connection, host=host)}
+    changed: list[dict[str, Any]] = []
     for report in reports:
         before = known.pop(report.slot, None)
         same = before is not None and (before.state, before.claim) == (report.state.value, report.claim)
-        row: dict[str, Any] = {
-            "host": host,
-            "slot": report.slot,
-            "kind": report.kind,
-            "pool": report.pool,
-            "intent": before.intent.value if before else Intent.OPEN.value,
-            "state": report.state.value,
-            "claim": report.claim,
-            "generation": report.generation,
-            "runner": report.runner,
-            "note": report.note,
-            "since": before.since if before is not None and same else tx.now,
-        }
-        upsert(tx.connection, slots, row, key=("host", "slot"))
+        told = Slot(
+            host=host,
+            slot=report.slot,
+            kind=report.kind,
+            pool=report.pool,
+            intent=before.intent if before else Intent.OPEN,
+            state=report.state.value,
+            claim=report.claim,
+            generation=report.generation,
+            runner=report.runner,
+            note=report.note,
+            since=before.since if before is not None and same else tx.now,
+        )
+        if told != before:
+            changed.append(to_columns(told))
         if not same and report.state is SlotState.IDLE:
             tx.nudges.add("dispatch")
+    upsert_all(tx.connection, slots, changed, key=("host", "slot"))
     for gone in known:
         tx.connection.execute(delete(slots).where(slots.c.host == host, slots.c.slot == gone))
 

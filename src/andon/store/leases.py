@@ -7,7 +7,7 @@ fenced transaction checks holder and generation again inside itself.
 from datetime import timedelta
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from andon.runtime.errors import AndonError
 from andon.store.bulk import insert_new
@@ -27,13 +27,17 @@ class Fenced(AndonError):
     """The lease has gone to another holder; nothing was changed."""
 
 
+# Made once: it runs in every transaction of a leader.
+_BY_NAME = select(leases).where(leases.c.name == bindparam("name"))
+
+
 def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Lease | None:
     """Takes or renews the lease; None while another holder has it.
 
     `alone` says that no other process can be at work on this database (SQLite behind its lock
     file), so that a dead predecessor's lease need not run out first.
     """
-    row = tx.connection.execute(select(leases).where(leases.c.name == name)).first()
+    row = tx.connection.execute(_BY_NAME, {"name": name}).first()
     now = tx.lease_time()
     expires_at = now + lasts
     if row is None:
@@ -67,9 +71,7 @@ def give_back(tx: Tx, lease: Lease) -> None:
 
 def check(tx: Tx, lease: Lease) -> None:
     """Raises Fenced unless the lease is still this holder's, in this generation."""
-    row = tx.connection.execute(
-        select(leases.c.holder, leases.c.generation, leases.c.expires_at).where(leases.c.name == lease.name)
-    ).first()
+    row = tx.connection.execute(_BY_NAME, {"name": lease.name}).first()
     if (
         row is None
         or (row.holder, row.generation) != (lease.holder, lease.generation)

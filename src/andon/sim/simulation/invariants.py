@@ -49,7 +49,8 @@ def _is_held_by_a_fault(job: Job) -> bool:
 
 def _story(job: Job) -> str:
     return "; ".join(
-        f"{change.at:%H:%M:%S} {change.what}{f' {change.runner}' if change.runner else ''}" for change in job.history[-8:]
+        f"{change.at:%H:%M:%S} {change.what}{f' {change.runner}' if change.runner else ''}"
+        for change in job.history[-8:]
     )
 
 
