@@ -136,7 +136,8 @@ class Store:
         except _AWAY as error:
             raise Unavailable(_reason(error)) from error
         if nudges:
-            self._wake(nudges)
+            # In one order on every machine: the simulator repeats what it once saw.
+            self._wake(sorted(nudges))
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
