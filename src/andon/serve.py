@@ -36,6 +36,7 @@ from andon.runtime.loop import Loop
 from andon.store import jobs, meta
 from andon.store.announcements import EVERYTHING
 from andon.store.intake import Intake
+from andon.store.leases import Fenced
 from andon.store.opening import Opened, open_store
 from andon.store.rails import note_mode
 from andon.store.spool import Spool
@@ -138,9 +139,18 @@ class Wiring:
         self._listener = opened.listen(self._wake) if opened.listen is not None else None
 
     def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]], period: float) -> Loop:
+        async def led() -> float | None:
+            try:
+                return await run_once()
+            except Fenced as error:
+                self._log.info("loop.fenced", loop=name, reason=str(error))
+                self._leadership.distrust()
+                self.loops["leadership"].nudge()
+                return None
+
         return Loop(
             name,
-            run_once,
+            led,
             period=period,
             clock=self._clock,
             log=self._log,

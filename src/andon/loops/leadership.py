@@ -65,6 +65,12 @@ class Leadership:
         """The lease, while it can be trusted."""
         return self._lease if self._clock.monotonic() < self._trusted_until else None
 
+    def distrust(self) -> None:
+        """The database said that the lease is over, which our own clock had not noticed: after a sleep of the
+        whole machine, say. Nobody acts on it until it was taken again."""
+        self._lease = None
+        self._trusted_until = 0.0
+
     async def give_back(self) -> None:
         """Lets the next one lead at once; what goes wrong here costs the lease's time and no more."""
         held, self._lease = self._lease, None

@@ -11,10 +11,14 @@ from andon.loops.fleet import Fleet
 from andon.loops.rails import held_by_rail, hold_back, rail_of
 from andon.rules.backoff import backoff
 from andon.store import outbox
+from andon.store.leases import Fenced
 from andon.store.outbox import Act
 
 AT_ONCE = 16
 """Acts under way together; GitHub allows 100 requests at once (contract section 5)."""
+
+FENCED_S = 5.0
+"""How soon an act is tried again that the database refused because somebody else leads, or nobody."""
 
 Perform = Callable[[Act], Awaitable[None]]
 
@@ -76,6 +80,10 @@ class Outbox:
             if rail is not None and not act.attempts:
                 self._fleet.count("andon_automatic_acts_total", rail=rail.value, mode="act")
             await perform(act)
+        except Fenced as error:
+            # Whoever leads now performs it; we may lead again in a moment.
+            self._held[act.id] = self._fleet.clock.monotonic() + FENCED_S
+            self._fleet.log.info("act.fenced", act=act.id, act_kind=act.kind, reason=str(error))
         except Exception as error:
             self._fleet.log.exception("act.failed", act=act.id, act_kind=act.kind, attempts=act.attempts)
             await self.postpone(act, f"{type(error).__name__}: {error}")
