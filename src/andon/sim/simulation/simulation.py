@@ -173,6 +173,38 @@ class Simulation:
         """Lets the fleet live for so long."""
         await asyncio.sleep(seconds)
 
+    async def until(self, what: str, holds: Callable[[], Any], seconds: float) -> float:
+        """Lets the fleet live until `holds`; gives how long that took, in seconds. Notes a violation when it
+        does not within `seconds`."""
+        began = self.clock.monotonic()
+        while not holds():
+            if self.clock.monotonic() - began > seconds:
+                self.violations.append(f"not within {seconds:g} s: {what}")
+                break
+            await asyncio.sleep(0.25)
+        return self.clock.monotonic() - began
+
+    def job(self, job_id: int) -> Job:
+        """A job as GitHub has it."""
+        return self.github.world.jobs[job_id]
+
+    def is_over(self, *job_ids: int) -> bool:
+        """Whether GitHub calls all of them completed."""
+        return all(self.job(job_id).stage is Stage.COMPLETED for job_id in job_ids)
+
+    def runs(self, *job_ids: int) -> bool:
+        """Whether GitHub calls all of them in progress."""
+        return all(self.job(job_id).stage is Stage.IN_PROGRESS for job_id in job_ids)
+
+    def registered(self) -> set[str]:
+        """Names of the runners that are registered at GitHub now."""
+        return {each.name for each in self.github.world.runners.values() if each.removed_at is None}
+
+    def rows(self, statement: str, **values: Any) -> list[Any]:
+        """What our own tables say: to explain, never to judge by."""
+        with self.database.connection.begin():
+            return list(self.database.connection.execute(text(statement), values).all())
+
     async def settle(self, seconds: float) -> None:
         """Lets the fleet live until nothing is open any more, at most for so long."""
         until = self.clock.monotonic() + seconds
@@ -182,12 +214,15 @@ class Simulation:
                 return
 
     def is_quiet(self) -> bool:
-        """Nothing is open at GitHub, nothing lives on a host, and no claim of ours is."""
+        """Nothing is open at GitHub, nothing lives on a host, and nothing is open in our tables."""
         if any(job.stage is not Stage.COMPLETED for job in self.github.world.jobs.values()):
             return False
         with self.database.connection.begin():
             live = self.database.connection.execute(
-                text("SELECT 1 FROM claims WHERE state NOT IN ('settled', 'released') LIMIT 1")
+                text(
+                    "SELECT 1 FROM claims WHERE state NOT IN ('settled', 'released') "
+                    "UNION SELECT 1 FROM jobs WHERE status <> 'completed' LIMIT 1"
+                )
             ).first()
         return live is None and all(host.quiet for host in self.hosts.values())
 
