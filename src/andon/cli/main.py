@@ -97,6 +97,14 @@ def make_app() -> App:
             check=(f"{here}.config_check:config_check", "Say everything that is wrong with it."),
         )
     )
+    app.command(
+        _group(
+            "drill",
+            "Incidents of real fleets, played against this version.",
+            list=(f"{here}.drill:drill_list", "Name every drill."),
+            run=(f"{here}.drill:drill_run", "Play drills on virtual time: pass or fail."),
+        )
+    )
     app.command(f"{here}.bench:bench", name="bench", help="Measure ours beside a baseline, in one run.")
     return app
 

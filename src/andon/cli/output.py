@@ -24,6 +24,8 @@ _STYLES = {
     "draining": "yellow",
     "quarantined": "red",
     "success": "green",
+    "pass": "green",
+    "FAIL": "bold red",
     "failure": "red",
     "timed_out": "red",
     "cancelled": "yellow",

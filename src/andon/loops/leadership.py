@@ -82,7 +82,9 @@ class Leadership:
     async def run_once(self) -> float | None:
         """Renews; the trust counts from before the question, so a slow answer only shortens it."""
         asked = self._clock.monotonic()
-        held = await self._store.write(lambda tx: leases.take(tx, LEADER, self._holder, lasts=self._terms.lasts, alone=self._alone))
+        held = await self._store.write(
+            lambda tx: leases.take(tx, LEADER, self._holder, lasts=self._terms.lasts, alone=self._alone)
+        )
         if (held is None) != (self._lease is None) or (
             held is not None and self._lease is not None and held.generation != self._lease.generation
         ):

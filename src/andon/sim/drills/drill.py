@@ -48,8 +48,7 @@ def run_drill(drill: Drill, seed: int) -> Result:
             finally:
                 await simulation.close()
 
-    result: Result = play(story)
-    return result
+    return play(story)
 
 
 async def _played(simulation: Simulation, drill: Drill) -> Result:

@@ -4,10 +4,8 @@
 Claims and runners stand for the slot directories and processes: they outlive the agent, not a reboot.
 """
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
 import msgspec
 
@@ -20,6 +18,7 @@ from andon.agent.slot_table import Slot
 from andon.agent.sync_client import SyncClient
 from andon.agent.timing import Timing
 from andon.model.wire import ClaimOrder, EndReport, SlotReport, SyncAnswer
+from andon.runtime.chance import Chance
 from andon.runtime.loop import Nudge
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.records import Job
@@ -62,7 +61,7 @@ class PlayedHost:
         github: SandboxGitHub,
         address: Address,
         token: str,
-        chance: Random,
+        chance: Chance,
         seconds: Callable[[Job], float],
         trace: Trace,
         faults: list[str],

@@ -109,7 +109,7 @@ class PlayedRunner:
 
     async def _take(self, offered: dict[str, Any]) -> int | None:
         assert self.runner is not None and self.session is not None
-        fault = offered.get("fault") or {}
+        fault: dict[str, Any] = offered.get("fault") or {}
         try:
             job = self._github.execution.acquire(self.runner, self.session.id, offered["id"])
         except ApiError:

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any, cast
 
 from andon.github.client import GitHub
@@ -11,6 +10,7 @@ from andon.github.transport import FixedToken, Transport
 from andon.loops.leadership import Terms
 from andon.loops.periods import Periods
 from andon.model.config import Config
+from andon.runtime.chance import Chance, seeded
 from andon.runtime.ids import SortableIds
 from andon.serve import Wiring
 from andon.sim.simulation.in_process_http import Address
@@ -27,7 +27,6 @@ from andon.store.spool import Spool
 from andon.store.transaction import Store
 from andon.web.app import make_app
 from andon.web.metrics import Metrics
-
 
 WIDE = Periods(
     deliveries=60.0,
@@ -67,7 +66,7 @@ class Replica:
         address: Address,
         github: Any,
         clock: LoopClock,
-        chance: Random,
+        chance: Chance,
         pause: Callable[[], Awaitable[None]],
         trace: Trace,
         faults: list[str],
@@ -88,7 +87,7 @@ class Replica:
         process = self._process = Process(f"{self.name} {self._starts}")
         door = self._door = self._database.door(self._pause)
         log = TracedLog(self._trace, self.name, self._faults)
-        ids = SortableIds(self.clock, Random(self._chance.getrandbits(64)))
+        ids = SortableIds(self.clock, seeded(f"{self._chance.getrandbits(64)}"))
         store = Store(door, self.clock, ids)
         metrics = Metrics()
         transport = self._transport = Transport(

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from andon.sim.simulation.invariants import after_calm, at_any_time
-from andon.sim.simulation.simulation import Shape, Simulation, play
+from andon.sim.simulation.simulation import SHAPE, Shape, Simulation, play
 from andon.sim.simulation.weather import Weather
-from andon.sim.simulation.workload import DAY_S, Workload, a_day
+from andon.sim.simulation.workload import DAY_S, WORKLOAD, Workload, a_day
 
 CALM_S = 900.0
 """When faults stop, everything settles within 15 min (row 3)."""
@@ -35,7 +35,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.days / 365
 
 
-def run_season(seed: int, *, days: int, shape: Shape = Shape(), workload: Workload = Workload()) -> Outcome:
+def run_season(seed: int, *, days: int, shape: Shape = SHAPE, workload: Workload = WORKLOAD) -> Outcome:
     """Plays `days` days and the calm after each; stops at the first day with a violation."""
     began = time.process_time()
 
@@ -47,7 +47,7 @@ def run_season(seed: int, *, days: int, shape: Shape = Shape(), workload: Worklo
             finally:
                 await simulation.close()
 
-    outcome: Outcome = play(story)
+    outcome = play(story)
     return msgspec.structs.replace(outcome, cpu_s=time.process_time() - began)
 
 

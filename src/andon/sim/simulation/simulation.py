@@ -1,16 +1,17 @@
 """Puts one fleet on virtual time together, and moves it on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
 from sqlalchemy import text
 
 from andon.model.config import Config, GitHub, Owner, Pool
+from andon.runtime.chance import Chance, seeded
+from andon.runtime.ids import SortableIds
 from andon.sim.sandbox.app import make_app
 from andon.sim.sandbox.control import post
 from andon.sim.sandbox.github import SandboxGitHub
@@ -26,8 +27,8 @@ from andon.sim.virtual_loop import LoopClock, VirtualLoop, running_loop
 from andon.store import hosts
 from andon.store.inline import InlineDatabase
 from andon.store.transaction import Store
-from andon.runtime.ids import SortableIds
 
+T = TypeVar("T")
 LABELS = ("self-hosted", "linux", "x64")
 REPOSITORY = "acme/app"
 SECRET = "a-secret-of-the-simulation"
@@ -42,10 +43,13 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     max_slots: int | None = None
 
 
+SHAPE = Shape()
+
+
 class Simulation:
     """One fleet. Everything in it hangs on `seed`; `data` is an empty folder for secrets."""
 
-    def __init__(self, seed: int, data: Path, shape: Shape = Shape()) -> None:
+    def __init__(self, seed: int, data: Path, shape: Shape = SHAPE) -> None:
         loop = running_loop()
         note_owners(loop)
         self.seed, self.shape = seed, shape
@@ -85,17 +89,17 @@ class Simulation:
         self.hosts: dict[str, PlayedHost] = {}
         self._outside = Process("outside")
 
-    def chance(self, of: str) -> Random:
+    def chance(self, of: str) -> Chance:
         """A source of randomness of its own, so that one part's rolls do not move another's."""
         return self._chance(of)
 
-    def _chance(self, of: str) -> Random:
-        return Random(f"{self.seed}/{of}")
+    def _chance(self, of: str) -> Chance:
+        return seeded(f"{self.seed}/{of}")
 
     async def _pause(self) -> None:
         """Now and then a commit takes its time, so that others get in between."""
         if self._pauses.random() < 0.05:
-            await asyncio.sleep(self._pauses.random() * 0.02)
+            await self.clock.sleep(self._pauses.random() * 0.02)
 
     async def start(self) -> None:
         """Starts GitHub, the control plane and the hosts."""
@@ -171,7 +175,7 @@ class Simulation:
 
     async def pass_time(self, seconds: float) -> None:
         """Lets the fleet live for so long."""
-        await asyncio.sleep(seconds)
+        await self.clock.sleep(seconds)
 
     async def until(self, what: str, holds: Callable[[], Any], seconds: float) -> float:
         """Lets the fleet live until `holds`; gives how long that took, in seconds. Notes a violation when it
@@ -181,7 +185,7 @@ class Simulation:
             if self.clock.monotonic() - began > seconds:
                 self.violations.append(f"not within {seconds:g} s: {what}")
                 break
-            await asyncio.sleep(0.25)
+            await self.clock.sleep(0.25)
         return self.clock.monotonic() - began
 
     def job(self, job_id: int) -> Job:
@@ -209,7 +213,7 @@ class Simulation:
         """Lets the fleet live until nothing is open any more, at most for so long."""
         until = self.clock.monotonic() + seconds
         while self.clock.monotonic() < until:
-            await asyncio.sleep(30.0)
+            await self.clock.sleep(30.0)
             if self.is_quiet():
                 return
 
@@ -243,7 +247,7 @@ class Simulation:
     async def sleep_through(self, seconds: float) -> None:
         """Nothing is open and nobody pushes: every machine sleeps, and wakes at the same moment."""
         running_loop().sleep_through(seconds)
-        await asyncio.sleep(60.0)
+        await self.clock.sleep(60.0)
 
     async def close(self) -> None:
         """Ends everything."""
@@ -267,7 +271,7 @@ class _ToGitHub(httpx2.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
 
-def play(story: Callable[[], Awaitable[Any]]) -> Any:
+def play(story: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs a story on a loop of its own whose time jumps."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(story())

@@ -4,11 +4,10 @@ Rows of limits.md section 6 by their numbers. `Weather.begin` sets what befalls 
 the large ones at times of their own. `clear` ends all of it.
 """
 
-import asyncio
 from collections import Counter
 from datetime import timedelta
-from random import Random
 
+from andon.runtime.chance import Chance
 from andon.sim.simulation.processes import Process
 from andon.sim.simulation.simulation import Simulation
 
@@ -45,7 +44,7 @@ class Weather:
     def __init__(self, simulation: Simulation, *, every_s: float = 900.0) -> None:
         self._simulation = simulation
         self._every_s = every_s
-        self._chance: Random = simulation.chance("weather")
+        self._chance: Chance = simulation.chance("weather")
         self._process = Process("weather")
         self.large: Counter[str] = Counter()
         """Large faults so far, by kind."""
@@ -90,7 +89,7 @@ class Weather:
             self._limited,
         )
         while True:
-            await asyncio.sleep(self._chance.expovariate(1 / self._every_s))
+            await self._simulation.clock.sleep(self._chance.expovariate(1 / self._every_s))
             kind = self._chance.choice(kinds)
             self.large[kind.__name__.lstrip("_")] += 1
             self._simulation.trace.note("weather", kind.__name__.lstrip("_"))
@@ -103,21 +102,21 @@ class Weather:
         """Row 4 in its chance form: SIGKILL, and a start after a while."""
         replica = self._simulation.replica
         await replica.end()
-        await asyncio.sleep(self._chance.uniform(0.5, 60.0))
+        await self._simulation.clock.sleep(self._chance.uniform(0.5, 60.0))
         await replica.start()
 
     async def _agent_ends(self) -> None:
         """Row 5."""
         host = self._host()
         await host.end_agent()
-        await asyncio.sleep(self._chance.uniform(0.5, 120.0))
+        await self._simulation.clock.sleep(self._chance.uniform(0.5, 120.0))
         host.start_agent()
 
     async def _host_restarts(self) -> None:
         """Row 5."""
         host = self._host()
         await host.reboot()
-        await asyncio.sleep(self._chance.uniform(20.0, 300.0))
+        await self._simulation.clock.sleep(self._chance.uniform(20.0, 300.0))
         host.start_agent()
 
     async def _runner_ends(self) -> None:
@@ -130,25 +129,25 @@ class Weather:
         """Row 10 without its network: packets do not arrive."""
         host = self._host()
         self._simulation.address.cut.add(host.name)
-        await asyncio.sleep(self._chance.choice((30.0, 600.0, 1800.0)))
+        await self._simulation.clock.sleep(self._chance.choice((30.0, 600.0, 1800.0)))
         self._simulation.address.cut.discard(host.name)
 
     async def _host_is_offline(self) -> None:
         host = self._host()
         host.offline = True
-        await asyncio.sleep(self._chance.choice((10.0, 60.0, 400.0)))
+        await self._simulation.clock.sleep(self._chance.choice((10.0, 60.0, 400.0)))
         host.offline = False
 
     async def _github_is_cut_off(self) -> None:
         self._simulation.github_cut = True
-        await asyncio.sleep(self._chance.choice((20.0, 120.0, 900.0)))
+        await self._simulation.clock.sleep(self._chance.choice((20.0, 120.0, 900.0)))
         self._simulation.github_cut = False
 
     async def _clock_jumps(self) -> None:
         """Row 8: an agent's clock is wrong."""
         host = self._host()
         host.clock.skew = timedelta(seconds=self._chance.choice((-600.0, -30.0, 30.0, 600.0)))
-        await asyncio.sleep(600.0)
+        await self._simulation.clock.sleep(600.0)
         host.clock.skew = timedelta(0)
 
     async def _token_expires(self) -> None:

@@ -1,9 +1,8 @@
 """What people push: bursts in working hours, quiet nights, short jobs and long ones, runs that need others."""
 
-from random import Random
-
 import msgspec
 
+from andon.runtime.chance import Chance
 from andon.sim.simulation.simulation import Simulation
 
 DAY_S = 86_400.0
@@ -19,12 +18,15 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: float = 0.03
     """How many of the runs are cancelled on their way."""
 
-    def job_s(self, chance: Random) -> float:
+    def job_s(self, chance: Chance) -> float:
         """How long a job runs: many short ones and a few long ones."""
         return min(self.longest_s, max(5.0, chance.lognormvariate(0.0, 1.0) * self.mean_s * 0.6))
 
 
-async def a_day(simulation: Simulation, workload: Workload, chance: Random) -> None:
+WORKLOAD = Workload()
+
+
+async def a_day(simulation: Simulation, workload: Workload, chance: Chance) -> None:
     """Makes one day's runs, at their times; returns when the last one was made."""
     left = workload.jobs_a_day
     made = 0.0

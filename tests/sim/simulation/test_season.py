@@ -1,0 +1,30 @@
+"""Seasons: days of work in bad weather end with every job over and no invariant broken (limits.md 6, rows 1-3)."""
+
+import pytest
+
+from andon.sim.simulation.season import run_season
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(100, 120 if metafunc.config.getoption("--proof") else 102))
+
+
+def test_bad_weather_loses_no_job_and_breaks_no_rule(seed: int) -> None:
+    outcome = run_season(seed, days=1)
+    again = f"\nAgain: andon drill run season --seed {seed}"
+    assert not outcome.violations, "\n".join((*outcome.last, *outcome.violations)) + again
+    assert outcome.jobs == 400
+    assert outcome.faults > 300, "the weather was bad"
+
+
+def test_a_broken_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The season fails when nobody rescues: the checker looks at GitHub's truth."""
+
+    async def nobody(self: object) -> None:
+        return None
+
+    monkeypatch.setattr("andon.loops.sweep.Sweep.run_once", nobody)
+    outcome = run_season(1, days=1)
+    assert any("I1" in each for each in outcome.violations)
+    assert outcome.last, "what happened last is shown"
