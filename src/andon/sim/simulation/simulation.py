@@ -5,10 +5,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
 import msgspec
 from sqlalchemy import text
 
+from andon.github.transport import InProcess
 from andon.model.config import Config, GitHub, Owner, Pool
 from andon.runtime.chance import Chance, seeded
 from andon.runtime.ids import SortableIds
@@ -79,7 +79,7 @@ class Simulation:
             database=self.database,
             data=data,
             address=self.address,
-            github=_ToGitHub(httpx2.ASGITransport(app=make_app(self.github)), lambda: self.github_cut),
+            github=InProcess(make_app(self.github), lambda: self.github_cut),
             clock=self.clock,
             chance=self._chance("control"),
             pause=self._pause,
@@ -257,18 +257,6 @@ class Simulation:
         await self._outside.end()
         self.github.close()
         self.database.close()
-
-
-class _ToGitHub(httpx2.AsyncBaseTransport):
-    """The control plane's way to GitHub, which may be cut."""
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport, is_cut: Callable[[], bool]) -> None:
-        self._inner, self._is_cut = inner, is_cut
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._is_cut():
-            raise httpx2.ConnectError("no route to GitHub")
-        return await self._inner.handle_async_request(request)
 
 
 def play(story: Callable[[], Coroutine[Any, Any, T]]) -> T:
