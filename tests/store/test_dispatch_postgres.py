@@ -8,18 +8,19 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from andon.model.nouns import Claim
 from andon.rules.dispatch import Place, Policy, Withhold, decide
 from andon.runtime.errors import AndonError
 from andon.store import claims, dispatch_postgres
+from andon.store.database import Unavailable
 from andon.store.dispatch import dispatch_once, reserve, reserve_each, snapshot
 from andon.store.schema import claims as claims_table
 from andon.store.schema import hosts, jobs, journal, outbox, pauses, slots
 from andon.store.transaction import Store, Tx
 from tests.support.builders import LABELS, START, a_claim, a_pool, at
-from tests.support.running import rows, write
+from tests.support.running import read, rows, write
 
 DATABASES = ("postgresql",)
 OWNERS = ("acme", "beta", "gamma", "delta")
@@ -167,10 +168,33 @@ def test_jobs_that_must_wait_hide_none_that_need_not(store: Store, name: str) ->
         for number, (owner, pool) in enumerate(waiting, 1):
             a_job(tx.connection, number, owner, pool)
         pools = {pool: a_pool(name=pool) for pool in ("linux", "gpu") if any(pool == of for _, of in waiting)}
-        done = dispatch_once(tx, Policy(pools=pools, max_slots=caps), fleet="f", mode="act")
+        policy = Policy(pools=pools, max_slots=caps)
+        general = [each.job.id for each in decide(snapshot(tx, policy), policy) if isinstance(each, Place)]
+        assert sorted(general) == expected, "the general statements"
+        done = dispatch_once(tx, policy, fleet="f", mode="act")
         return sorted(claim.job_id or 0 for claim in done.claimed)
 
     assert write(store, work) == expected
+
+
+def test_what_is_over_holds_nothing_back(store: Store) -> None:
+    """The job, its slot and its owner had a claim, the owner a pause; a live claim without a job is no job's."""
+
+    def work(tx: Tx) -> list[int | None]:
+        host = {"name": "host-a", "intent": "open", "observed": "reporting", "seq": 0, "disk": [], "enrolled_at": START}
+        tx.connection.execute(insert(hosts).values(**host))
+        slot = {"host": "host-a", "slot": 1, "kind": "jit", "pool": "linux", "intent": "open", "state": "idle"}
+        tx.connection.execute(insert(slots).values(**slot, since=START))
+        a_job(tx.connection, 1, "acme", "linux")
+        claims.reserve(tx, [a_claim("clm_over", job_id=1, slot=1)])
+        tx.connection.execute(update(claims_table).values(state="settled"))
+        claims.reserve(tx, [a_claim("clm_jobless", job_id=None, owner="beta", host="host-b")])
+        pause = {"owner": "acme", "repository": "", "pool": "", "failures": 1, "reason": "r"}
+        tx.connection.execute(insert(pauses).values(**pause, until=START - timedelta(seconds=5)))
+        done = dispatch_once(tx, Policy(pools={"linux": a_pool()}, max_slots={"acme": 1}), fleet="f", mode="act")
+        return [claim.job_id for claim in done.claimed]
+
+    assert write(store, work) == [1]
 
 
 class Undone(AndonError):
@@ -179,7 +203,7 @@ class Undone(AndonError):
 
 def test_what_is_written_is_the_same(store: Store) -> None:
     """But for the ids of lines and acts, which nobody compares."""
-    odd = {"owner": 'o"\\\u00e9', "repository": "o/%s {app}", "host": "host-\u4e2d"}
+    odd = {"owner": 'o"\\\u00e9', "repository": 'o"/%s {app}', "runner_name": 'r"\\', "host": "host-\u4e2d"}
     policy = Policy(
         pools={"linux": a_pool(runner_group_id=7), "gpu": a_pool(name="gpu", labels=('q"', "x"))}, max_slots={}
     )
@@ -221,6 +245,7 @@ def restamped(claim: Claim, tx: Tx) -> Claim:
         job_id=claim.job_id,
         owner=claim.owner,
         repository=claim.repository,
+        runner_name=claim.runner_name,
         pool=claim.pool,
         host=claim.host,
         slot=claim.slot,
@@ -253,6 +278,21 @@ def test_a_round_whose_transaction_fails_leaves_nothing_behind(store: Store) -> 
     with pytest.raises(Undone):
         write(store, work)
     assert [rows(store, select(table)) for table in (claims_table, journal, outbox)] == [[], [], []]
+
+
+def test_a_connection_that_is_lost_while_claims_are_written_is_replaced(store: Store) -> None:
+    """Nothing of the message to the server is kept, and the next transaction is on a new connection."""
+    policy = Policy(pools={"linux": a_pool()}, max_slots={})
+
+    def work(tx: Tx) -> None:
+        own = tx.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        read(store, lambda c: c.execute(text("SELECT pg_terminate_backend(:own, 5000)"), {"own": own}).scalar_one())
+        reserve(tx, [a_claim()], policy)
+
+    with pytest.raises(Unavailable):
+        write(store, work)
+    assert rows(store, select(claims_table)) == []
+    assert len(write(store, lambda tx: reserve(tx, [a_claim()], policy))) == 1
 
 
 def test_no_statement_of_a_round_scans_a_table_that_grows(store: Store) -> None:

@@ -1,6 +1,7 @@
 """PostgreSQL's own: several control planes on one database, servers that go away, wake-ups."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -9,7 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from andon.runtime.clock import SystemClock
 from andon.runtime.errors import Refused
@@ -18,11 +20,13 @@ from andon.runtime.logging import logger
 from andon.sim.stage.postgres import PostgresServer
 from andon.sim.virtual_time import VirtualClock
 from andon.store import announcements, listener
+from andon.store.driver import driver_of
 from andon.store.listener import Listener
 from andon.store.migrate import migrate
 from andon.store.postgres import IDLE_LIMIT_S, PostgresDatabase, server_address
 from andon.store.transaction import Store, Tx
 from tests.store.test_database import add, names
+from tests.store.transaction_pooler import TransactionPooler
 from tests.support.databases import PostgresPlace
 
 DATABASES = ("postgresql",)
@@ -140,6 +144,49 @@ def test_a_server_that_is_not_there_is_one_sentence_without_the_password() -> No
         server_address("postgresql://u@h:port/x")
     with pytest.raises(Refused, match="no database is named"):
         server_address("postgresql://andon@127.0.0.1")
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_a_pooler_that_lends_sessions_by_the_transaction_is_refused(place: PostgresPlace, sessions: int) -> None:
+    """One session: another client gets ours. Several: we do not get ours back."""
+    server = make_url(place.url)
+    assert server.port is not None
+    pooler = TransactionPooler(server.port, sessions)
+    try:
+        with pytest.raises(Refused, match="a pooler there lends a session for one transaction only"):
+            PostgresDatabase(server.set(port=pooler.port).render_as_string())
+    finally:
+        pooler.close()
+
+
+def test_what_the_server_refused_is_told_without_its_values(place: PostgresPlace) -> None:
+    """R26, on the way past SQLAlchemy: the server's DETAIL quotes the row."""
+    engine = place.engine()
+    with engine.connect() as connection, connection.begin():
+        with pytest.raises(IntegrityError) as told, driver_of(connection) as driver:
+            driver.say(b"INSERT INTO meta (name, value) VALUES ('hush', '1'), ('hush', '1')")
+        assert "unique constraint" in str(told.value)
+        assert "hush" not in f"{told.value} {told.value.orig}"
+        assert not told.value.connection_invalidated
+    engine.dispose()
+
+
+def test_connections_lost_while_they_waited_in_the_pool_cost_one_error(place: PostgresPlace) -> None:
+    """All of them go with the first that is found lost, as with SQLAlchemy's own statements."""
+    engine = place.engine()
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(engine.connect())
+    with psycopg.connect(place.url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'andon'")
+    with engine.connect() as connection:
+        with pytest.raises(OperationalError, match="connection") as told:
+            connection.begin()
+        assert told.value.connection_invalidated
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(held.enter_context(engine.connect()).begin())
+    engine.dispose()
 
 
 Heard = Callable[[str], Coroutine[Any, Any, None]]

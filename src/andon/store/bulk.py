@@ -7,6 +7,7 @@ database does. Here the statement and the converters are made once for each tabl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Table
@@ -30,11 +31,14 @@ class _Plan(ABC):
 
     def insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
         """Inserts them; says how many broke no unique rule."""
-        for row in rows:
-            for name, convert in self._converters:
-                value = row[name]
-                if value is not None:
-                    row[name] = convert(value)
+        for name, convert in self._converters:
+            # Rows that are written together mostly hold the same moment.
+            value, converted = None, None
+            for row in rows:
+                if row[name] is not value:
+                    value = row[name]
+                    converted = None if value is None else convert(value)
+                row[name] = converted
         return self._execute(connection, rows)
 
     @abstractmethod
@@ -48,12 +52,11 @@ class _EachRow(_Plan):
         super().__init__(table, names, dialect)
         compiled = sqlite.insert(table).on_conflict_do_nothing().compile(dialect=dialect, column_keys=list(names))
         self._statement = str(compiled)
-        self._order: Sequence[str] = compiled.positiontup or names
+        # With one name it would give no tuple; a table's new rows have more.
+        self._values: Callable[[dict[str, Any]], Any] = itemgetter(*(compiled.positiontup or names))
 
     def _execute(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        order = self._order
-        parameters: list[Any] = [tuple([row[name] for name in order]) for row in rows]
-        return connection.exec_driver_sql(self._statement, parameters).rowcount
+        return connection.exec_driver_sql(self._statement, list(map(self._values, rows))).rowcount
 
 
 class _OneStatement(_Plan):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
@@ -12,7 +13,7 @@ from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.store.bulk import insert_new
-from andon.store.rows import to_columns, to_struct
+from andon.store.rows import to_struct
 from andon.store.schema import LIVE_CLAIM, claims, jit_configs, jobs
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
@@ -119,7 +120,8 @@ def next_deadline(connection: Connection) -> datetime | None:
 def reserve(tx: Tx, wanted: Sequence[Claim]) -> set[str]:
     """Inserts claims at once; gives the ids of those that broke neither unique index (R17)."""
     ids = {claim.id for claim in wanted}
-    if insert_new(tx.connection, claims, [to_columns(claim) for claim in wanted]) == len(wanted):
+    rows = [{**asdict(claim), "state": claim.state.value} for claim in wanted]
+    if insert_new(tx.connection, claims, rows) == len(wanted):
         return ids
     return set(tx.connection.execute(select(claims.c.id).where(claims.c.id.in_(ids))).scalars())
 

@@ -5,6 +5,7 @@ are counted on what is there and not on what was there (R18).
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -42,23 +43,34 @@ def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
 
 
 def snapshot(tx: Tx, policy: Policy) -> Snapshot:
-    """What dispatch looks at: of every owner as many of the oldest jobs as could be placed."""
+    """What dispatch looks at: as many of the oldest jobs as could be placed, or withheld before those."""
     connection = tx.connection
     free = hosts.free_slots(connection)
     slots_of = Counter(slot.pool for slot in free)
+    by_owner, by_host = claims.live_counts(connection)
     waiting: list[WaitingJob] = []
     known_pauses = pauses(connection)
     for name, pool in policy.pools.items():
         # One more than there are slots: it is the one whose withholding can be explained.
         each = min(slots_of[name], policy.batch) + 1
-        waiting += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name, tx.now))
-    by_owner, by_host = claims.live_counts(connection) if waiting else ({}, {})
+        slack = _most_withheld(policy, by_owner, each)
+        waiting += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name, tx.now), slack=slack)
     return Snapshot(
         waiting=tuple(waiting),
         free=tuple(free),
         live_claims=by_owner,
         host_load=by_host,
     )
+
+
+def _most_withheld(policy: Policy, used: Mapping[str, int], each: int) -> int:
+    """How many of `each` jobs of every owner his cap can withhold at most.
+
+    With several pools an owner's room can be used up in another one first, and then it is all of them.
+    """
+    if len(policy.pools) > 1:
+        return each * len(policy.max_slots)
+    return sum(each - min(max(cap - used.get(owner, 0), 0), each) for owner, cap in policy.max_slots.items())
 
 
 def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
@@ -98,9 +110,10 @@ def reserve(tx: Tx, wanted: list[Claim], policy: Policy) -> tuple[Claim, ...]:
 def reserve_each(tx: Tx, wanted: list[Claim], policy: Policy) -> set[str]:
     """The same through the general statements; gives the ids of those that were kept."""
     kept = claims.reserve(tx, wanted)
-    for claim in wanted:
-        if claim.id in kept:
-            _journal_and_order(tx, claim, policy)
+    new = [claim for claim in wanted if claim.id in kept]
+    tx.record(*[_line(claim) for claim in new])
+    for claim in new:
+        _order_minting(tx, claim, policy)
     return kept
 
 
@@ -134,21 +147,22 @@ def _claim(tx: Tx, claim_id: str, place: Place, fleet: str, deadline: datetime) 
     )
 
 
-def _journal_and_order(tx: Tx, claim: Claim, policy: Policy) -> None:
-    tx.record(
-        Entry(
-            actor="loop:dispatch",
-            kind="claim.reserved",
-            subject_kind="claim",
-            subject_id=claim.id,
-            generation=claim.generation,
-            to_state=ClaimState.RESERVED.value,
-            reason=f"oldest waiting job of {claim.owner} in pool {claim.pool}; slot {claim.host}/{claim.slot} was free",
-            evidence={"runner": claim.runner_name},
-            job_id=claim.job_id,
-            host=claim.host,
-        )
+def _line(claim: Claim) -> Entry:
+    return Entry(
+        actor="loop:dispatch",
+        kind="claim.reserved",
+        subject_kind="claim",
+        subject_id=claim.id,
+        generation=claim.generation,
+        to_state=ClaimState.RESERVED.value,
+        reason=f"oldest waiting job of {claim.owner} in pool {claim.pool}; slot {claim.host}/{claim.slot} was free",
+        evidence={"runner": claim.runner_name},
+        job_id=claim.job_id,
+        host=claim.host,
     )
+
+
+def _order_minting(tx: Tx, claim: Claim, policy: Policy) -> None:
     pool = policy.pools[claim.pool]
     tx.order(
         "mint_runner",
@@ -160,7 +174,7 @@ def _journal_and_order(tx: Tx, claim: Claim, policy: Policy) -> None:
             "repository": claim.repository,
             "name": claim.runner_name,
             "group": pool.runner_group_id,
-            "labels": list(pool.labels),
+            "labels": pool.labels,
         },
     )
 

@@ -58,7 +58,7 @@ waiting(pool, owner) AS (
 ),
 limits AS MATERIALIZED (
     SELECT owner, pool, least(each, room) AS most,
-           CASE WHEN room IS NULL THEN 0 WHEN several THEN least(each, room) ELSE 1 END AS slack
+           CASE WHEN room IS NULL THEN 0 WHEN several THEN least(each, room) ELSE (room <= each)::int END AS slack
     FROM waiting JOIN wanted USING (pool) LEFT JOIN (
         SELECT owner, greatest(cap - coalesce(used, 0), 0)::int + 1 AS room
         FROM caps LEFT JOIN (SELECT owner, sum(many) AS used FROM held GROUP BY owner) AS used USING (owner)
@@ -205,9 +205,8 @@ def reserve(tx: Tx, wanted: Sequence[Claim], policy: Policy) -> set[str]:
     with driver_of(tx.connection) as driver:
         # Nobody takes a job or a slot between our snapshot and our claim, so none is expected to lose.
         # One that does all the same (to a writer without the writers' lock) undoes only this statement.
-        driver.say(b"SAVEPOINT before_claims")
         try:
-            kept = driver.run(_WRITE, values)
+            kept = driver.run_after(b"SAVEPOINT before_claims", _WRITE, values)
         except UniqueViolation:
             driver.say(b"ROLLBACK TO SAVEPOINT before_claims")
             kept = driver.run(_WRITE_CAREFULLY, values)

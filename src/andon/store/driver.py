@@ -14,9 +14,20 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
-from sqlalchemy import Connection
+from sqlalchemy import Connection, exc
+
+from andon.store.one_message import ask_both
 
 _PREPARED = "andon_prepared"
+_KINDS: dict[type[psycopg.Error], type[exc.DBAPIError]] = {
+    psycopg.OperationalError: exc.OperationalError,
+    psycopg.InternalError: exc.InternalError,
+    psycopg.IntegrityError: exc.IntegrityError,
+    psycopg.DataError: exc.DataError,
+    psycopg.ProgrammingError: exc.ProgrammingError,
+    psycopg.NotSupportedError: exc.NotSupportedError,
+    psycopg.InterfaceError: exc.InterfaceError,
+}
 _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
@@ -37,14 +48,27 @@ class Driver:
 
     def run(self, statement: Statement, values: Sequence[bytes]) -> PGresult:
         """Runs it to its end. Raises the driver's error, psycopg.Error."""
-        if statement.name not in self._prepared:
-            self._checked(self._pgconn.prepare(statement.name, statement.text))
-            self._prepared.add(statement.name)
+        self._prepare(statement)
         return self._checked(self._pgconn.exec_prepared(statement.name, values))
+
+    def run_after(self, words: bytes, statement: Statement, values: Sequence[bytes]) -> PGresult:
+        """Runs `words`, a statement without values, and then `statement`, in one message.
+
+        Raises the driver's error of the one that failed, psycopg.Error; then the second was not run.
+        """
+        self._prepare(statement)
+        answers = ask_both(self._pgconn, words, statement.name, values)
+        self._checked(answers[0])
+        return self._checked(answers[-1])
 
     def say(self, words: bytes) -> None:
         """Runs one or several statements without values, in one message."""
         self._checked(self._pgconn.exec_(words))
+
+    def _prepare(self, statement: Statement) -> None:
+        if statement.name not in self._prepared:
+            self._checked(self._pgconn.prepare(statement.name, statement.text))
+            self._prepared.add(statement.name)
 
     def _checked(self, result: PGresult) -> PGresult:
         if result.status in _DONE:
@@ -61,10 +85,21 @@ def driver_of(connection: Connection) -> Generator[Driver]:
     try:
         yield Driver(below.pgconn, connection.info.setdefault(_PREPARED, set()))
     except psycopg.Error as error:
-        # SQLAlchemy has no public name for what it does with an error of its own statements: it
-        # wraps it, tells who listens to "handle_error", and gives up a connection that is gone.
-        connection._handle_dbapi_exception(error, None, None, None, None)  # pyright: ignore[reportPrivateUsage]
-        raise
+        without_values(error)
+        if below.closed:
+            # Asked anything, SQLAlchemy finds it gone by itself, and gives it up with whatever its pool
+            # keeps from the same time.
+            with contextlib.suppress(exc.DBAPIError):
+                connection.exec_driver_sql("")
+        kind = next((ours for theirs, ours in _KINDS.items() if isinstance(error, theirs)), exc.DBAPIError)
+        lost = connection.invalidated
+        raise kind(None, None, error, hide_parameters=True, connection_invalidated=lost) from error
+
+
+def without_values(error: psycopg.Error) -> None:
+    """The server's DETAIL quotes the row that it refused; a secret could be in it (R26)."""
+    if error.diag.message_detail:
+        error.args = (error.diag.message_primary or type(error).__name__,)
 
 
 def number(value: int) -> bytes:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, String, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, String, TextClause, bindparam, func, insert, select, text, update
 
 from andon.model.config import Pool
 from andon.model.job_states import JobStatus
@@ -113,8 +114,7 @@ def waiting_counts(connection: Connection) -> list[tuple[str, str, int]]:
 
 # Raw on purpose: this statement runs in every round of dispatch, and types of columns would cost
 # more than the database does. Instants are microseconds here (store.columns).
-_OLDEST_WAITING = text(
-    f"""
+_OLDEST_WAITING = """
     WITH RECURSIVE waiting(owner) AS (
         SELECT min(owner) FROM jobs WHERE status = 'queued' AND pool = :pool
         UNION ALL
@@ -123,24 +123,37 @@ _OLDEST_WAITING = text(
         FROM waiting WHERE waiting.owner IS NOT NULL
     )
     SELECT jobs.id, jobs.repository, jobs.owner, jobs.pool, jobs.run_id, jobs.attempt,
-           coalesce(jobs.queued_at, jobs.created_at), jobs.fork
+           coalesce(jobs.queued_at, jobs.created_at) AS since, jobs.fork
     FROM waiting
     JOIN jobs ON jobs.id IN (
         SELECT oldest.id FROM jobs AS oldest
         WHERE oldest.status = 'queued' AND oldest.pool = :pool AND oldest.owner = waiting.owner
-          AND oldest.owner NOT IN :paused_owners AND oldest.repository NOT IN :paused_repositories
-          AND (:trust = 'any' OR (NOT oldest.fork
-               AND (:trust = 'no-forks' OR lower(oldest.repository) IN :listed)))
-          AND NOT EXISTS (SELECT 1 FROM claims WHERE claims.job_id = oldest.id AND claims.{LIVE_CLAIM.text})
+          AND {conditions}
         ORDER BY oldest.queued_at, oldest.id
         LIMIT :each
     )
+    ORDER BY since, jobs.id
+    LIMIT :most
     """
-).bindparams(
-    bindparam("paused_owners", expanding=True, type_=String),
-    bindparam("paused_repositories", expanding=True, type_=String),
-    bindparam("listed", expanding=True, type_=String),
-)
+_UNCLAIMED = f"NOT EXISTS (SELECT 1 FROM claims WHERE claims.job_id = oldest.id AND claims.{LIVE_CLAIM.text})"
+_TRUSTED = {"any": (), "no-forks": ("NOT oldest.fork",)}
+_LISTED = ("NOT oldest.fork", "lower(oldest.repository) IN :listed")
+
+
+@lru_cache(maxsize=16)
+def _oldest_waiting(trust: str, owners: bool, repositories: bool) -> TextClause:
+    """The statement with no more conditions than there is something to ask for: each costs every row."""
+    conditions = [_UNCLAIMED, *_TRUSTED.get(trust, _LISTED)]
+    lists = ["listed"] if trust not in _TRUSTED else []
+    for name, column, asked in (
+        ("paused_owners", "owner", owners),
+        ("paused_repositories", "repository", repositories),
+    ):
+        if asked:
+            conditions.append(f"oldest.{column} NOT IN :{name}")
+            lists.append(name)
+    statement = text(_OLDEST_WAITING.format(conditions=" AND ".join(conditions)))
+    return statement.bindparams(*[bindparam(name, expanding=True, type_=String) for name in lists])
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,20 +163,23 @@ class Paused(msgspec.Struct, frozen=True, kw_only=True):
     repositories: tuple[str, ...] = ()
 
 
-def oldest_waiting(connection: Connection, pool: Pool, each: int, paused: Paused) -> list[WaitingJob]:
-    """Queued jobs that the pool takes, without a live claim: of every owner the `each` oldest.
+def oldest_waiting(
+    connection: Connection, pool: Pool, each: int, paused: Paused, *, slack: int = 0
+) -> list[WaitingJob]:
+    """Queued jobs that the pool takes, without a live claim, oldest first: the `each + slack` oldest among the
+    `each` oldest of every owner. `slack`: how many jobs that must wait can stand before ones that need not.
 
     What the pool does not trust, or not yet, is left out here and not later: otherwise enough old
     jobs that cannot be placed would hide the ones that can (R19).
     """
-    parameters = {
-        "pool": pool.name,
-        "each": each,
-        "trust": pool.trust,
-        "listed": [name.lower() for name in pool.repositories],
-        "paused_owners": list(paused.owners),
-        "paused_repositories": list(paused.repositories),
-    }
+    parameters: dict[str, Any] = {"pool": pool.name, "each": each, "most": each + slack}
+    if pool.trust not in _TRUSTED:
+        parameters["listed"] = [name.lower() for name in pool.repositories]
+    if paused.owners:
+        parameters["paused_owners"] = list(paused.owners)
+    if paused.repositories:
+        parameters["paused_repositories"] = list(paused.repositories)
+    statement = _oldest_waiting(pool.trust, bool(paused.owners), bool(paused.repositories))
     return [
         WaitingJob(
             id=job_id,
@@ -176,7 +192,7 @@ def oldest_waiting(connection: Connection, pool: Pool, each: int, paused: Paused
             fork=bool(fork),
         )
         for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork in connection.execute(
-            _OLDEST_WAITING, parameters
+            statement, parameters
         ).all()
     ]
 

@@ -36,9 +36,13 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         return self.owner == owner and self.repository in ("", repository) and self.pool in ("", pool)
 
 
+# Made once: this statement runs in every round of dispatch.
+_ALL = select(table)
+
+
 def pauses(connection: Connection) -> list[Pause]:
     """Every pause, also those that have run out: they remember how often it failed."""
-    return [Pause(**row) for row in connection.execute(select(table)).mappings()]  # pyright: ignore[reportArgumentType]
+    return [Pause(**row) for row in connection.execute(_ALL).mappings()]  # pyright: ignore[reportArgumentType]
 
 
 def pause_of(known: Sequence[Pause], owner: str, repository: str, pool: str) -> Pause | None:

@@ -20,8 +20,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from andon.runtime.errors import Refused
 from andon.store.announcements import announce, start_collecting
 from andon.store.database import Closed
-from andon.store.driver import driver_of
+from andon.store.driver import driver_of, without_values
 from andon.store.group_commit import GroupCommit
+from andon.store.link import LINK, Links
+from andon.store.usable import check_usable
 
 T = TypeVar("T")
 
@@ -33,26 +35,21 @@ LOCK_LIMIT_S = 10
 """How long a writer waits for the others."""
 READERS = 4
 
-LINK: dict[str, Any] = {
-    "connect_timeout": 5,
-    # A peer that is gone without a word is noticed, not waited for.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15000,
-}
-"""How a connection to the server is kept an eye on."""
+STOP_S = 2
+"""How long `close` lets transactions come to their end; then connections are cut. One that is being made
+just then takes up to `connect_timeout` longer."""
 
 _BEGIN_WRITING = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_LIMIT_S}s'; "
     f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'; SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
 )
-# Our statements are few and each has one good plan; making it anew cost as much as running it. They
-# run for a millisecond, and compiling one (which the server does by an estimate) takes a hundred.
-_SETTINGS = "-c plan_cache_mode=force_generic_plan -c jit=off"
+# Our statements are few and each has one good plan. Compiling one (jit) pays for statements that run for
+# seconds; the server decides by an estimate, which for the reads of a round is far too high.
+_SETTINGS = "SET plan_cache_mode = force_generic_plan; SET jit = off"
 # The writer's plans may be made while tables are empty, and stay: each condition of his has an index.
-# And only a plain index scan clears the entries of rows that are gone (live claims come and go).
-_WRITER_SETTINGS = f"{_SETTINGS} -c enable_seqscan=off -c enable_bitmapscan=off"
+# And only a plain index scan clears the entries of rows that are gone (live claims come and go). ADR 4
+# has what each of these is worth.
+_WRITER_SETTINGS = f"{_SETTINGS}; SET enable_seqscan = off; SET enable_bitmapscan = off"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -72,29 +69,36 @@ def _parsed(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
-def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int = 2) -> Engine:
-    """An engine whose transactions are begun by us with `begin`."""
+def postgres_engine(
+    url: str, *, begin: str = _BEGIN_WRITING, connections: int = 2, links: Links | None = None
+) -> Engine:
+    """An engine whose transactions are begun by us with `begin`; `links` watches its connections."""
     engine = create_engine(
         _parsed(url),
         pool_size=connections,
         max_overflow=2,
         # Errors carry no values: one of them could be a JIT config on its way into a log (R26).
         hide_parameters=True,
-        connect_args={
-            **LINK,
-            "application_name": "andon",
-            "options": _WRITER_SETTINGS if begin == _BEGIN_WRITING else _SETTINGS,
-        },
+        connect_args={**LINK, "application_name": "andon"},
     )
+    settings = _WRITER_SETTINGS if begin == _BEGIN_WRITING else _SETTINGS
 
     def on_connect(connection: Any, _record: object) -> None:
         # The driver would begin transactions by itself, with a round trip of its own.
         connection.autocommit = True
+        if begin == _BEGIN_WRITING:
+            # It prepares what it sees often, and lets the server forget everything prepared after a rollback:
+            # the statements of the hot path too, which it does not know.
+            connection.prepare_threshold = None
+        # Not as options of the connection: a pooler refuses those, or leaves them out.
+        connection.execute(settings)
 
     def on_begin(connection: Connection) -> None:
         with driver_of(connection) as driver:
             driver.say(begin.encode())
 
+    if links is not None:
+        links.watch(engine)
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     event.listen(engine, "handle_error", _leave_out_values)
@@ -104,24 +108,24 @@ def postgres_engine(url: str, *, begin: str = _BEGIN_WRITING, connections: int =
 def _leave_out_values(context: ExceptionContext) -> None:
     """The server's DETAIL quotes the row that it refused; a secret could be in it (R26)."""
     original, raised = context.original_exception, context.sqlalchemy_exception
-    if isinstance(original, psycopg.Error) and original.diag.message_detail:
-        said = original.diag.message_primary or type(original).__name__
+    if isinstance(original, psycopg.Error):
+        whole = str(original)
+        without_values(original)
         if raised is not None:
-            raised.args = tuple(str(each).replace(str(original), said) for each in raised.args)
-        original.args = (said,)
+            raised.args = tuple(str(each).replace(whole, str(original)) for each in raised.args)
 
 
-def reading_engine(url: str) -> Engine:
+def reading_engine(url: str, *, links: Links | None = None) -> Engine:
     """An engine whose transactions see one snapshot and cannot write."""
-    return postgres_engine(url, begin=_BEGIN_READING, connections=READERS)
+    return postgres_engine(url, begin=_BEGIN_READING, connections=READERS, links=links)
 
 
 class PostgresDatabase:
     """One replica's side of a shared database.
 
     `prepare` is run before the writer starts: migrations. `replica` is how this process signs its
-    wake-ups. Raises Refused, with one sentence, when the server does not answer or does not let
-    us in, and whatever `prepare` raises.
+    wake-ups. Raises Refused, with one sentence, when the server cannot be used, and whatever
+    `prepare` raises.
     """
 
     def __init__(
@@ -131,10 +135,11 @@ class PostgresDatabase:
         *,
         replica: str = "",
     ) -> None:
-        self._engine = postgres_engine(url)
-        self._reading = reading_engine(url)
+        self._links = Links()
+        self._engine = postgres_engine(url, links=self._links)
+        self._reading = reading_engine(url, links=self._links)
         try:
-            _check_reachable(self._engine, url)
+            check_usable(self._reading, server_address(url))
             prepare(self._engine)
         except BaseException:
             self._engine.dispose()
@@ -166,11 +171,14 @@ class PostgresDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
     def close(self) -> None:
+        """As on every database; a server that stands still is not waited for beyond STOP_S. What was
+        not acknowledged by then raises in its caller."""
         if self._closed:
             return
         self._closed = True
-        self._writer.close()
-        self._readers.shutdown()
+        with self._links.cut_after(STOP_S):
+            self._writer.close()
+            self._readers.shutdown()
         self._engine.dispose()
         self._reading.dispose()
 
@@ -202,18 +210,6 @@ def _begun(engine: Engine) -> Generator[Connection]:
             yield connection
     finally:
         connection.close()
-
-
-def _check_reachable(engine: Engine, url: str) -> None:
-    try:
-        with engine.connect():
-            pass
-    except DBAPIError as error:
-        said = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
-        raise Refused(
-            f"{server_address(url)}: PostgreSQL cannot be used ({said}). "
-            "Start the server, or correct [server] database."
-        ) from None
 
 
 def _in_transaction(connection: Connection) -> bool:
