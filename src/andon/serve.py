@@ -20,13 +20,19 @@ from andon.loops.dispatch import Dispatch
 from andon.loops.drain_spool import DrainSpool
 from andon.loops.fleet import Fleet
 from andon.loops.hosts import HostLiveness
+from andon.loops.incidents import KeepIncidents
 from andon.loops.leadership import Leadership
+from andon.loops.liveness import Registrations
+from andon.loops.liveness_knock import Knock
 from andon.loops.outbox import Outbox
 from andon.loops.periods import PERIODS, Periods
+from andon.loops.redelivery import Redelivery
 from andon.loops.retention import PERIOD_S, Retention
 from andon.loops.sweep import Sweep
 from andon.model.config import Config
+from andon.rules.doctor_hook import PATH as WEBHOOK_PATH
 from andon.rules.listen_address import parse_listen
+from andon.rules.redelivery import PERIOD_S as REDELIVERY_S
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.files import make_secret, read_secret
@@ -98,6 +104,7 @@ class Wiring:
         )
         self._budgets = KeepBudgets(self.fleet)
         self._outbox = Outbox(self.fleet, acts(self.fleet), lambda: self.loops["outbox"].nudge())
+        redelivery = Redelivery(self.fleet, f"{public_url.rstrip('/')}{WEBHOOK_PATH}")
         sweep = Sweep(
             self.fleet,
             show_period=lambda owner, seconds: metrics.show("andon_sweep_period_seconds", seconds, owner=owner),
@@ -113,7 +120,11 @@ class Wiring:
             "budgets": self._loop("budgets", self._budgets.run_once, periods.budgets),
             "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, periods.claims),
             "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, periods.hosts),
+            "incidents": self._loop("incidents", KeepIncidents(self.fleet).run_once, periods.incidents),
+            "knock": self._loop("knock", Knock(self.fleet).run_once, periods.knock),
+            "registrations": self._loop("registrations", Registrations(self.fleet).run_once, periods.registrations),
             "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),
+            "redelivery": self._loop("redelivery", redelivery.run_once, REDELIVERY_S),
             "retention": self._loop("retention", Retention(self.fleet, spool=data / "spool").run_once, PERIOD_S),
         }
         self._leadership = leadership

@@ -223,6 +223,21 @@ def test_status_names_what_it_finds(andon: Andon, server: FakeServer) -> None:
     assert andon("status", "--server", server.url).out.count("\n! ") == 5
 
 
+def test_status_names_rails_that_do_not_act_and_caps_that_were_reached(andon: Andon, server: FakeServer) -> None:
+    def rail(name: str, **changes: Any) -> dict[str, Any]:
+        still = {"switch": None, "reason": None, "since": None, "cap": 30, "acts": 0, "capped_since": None}
+        return {"name": name, "mode": "act", **still, **changes}
+
+    rails = [rail("dispatch", mode="off", switch="off"), rail("rescue", capped_since=stamp(minutes=2)), rail("drain")]
+    server.answers["/api/v1/switches"] = (200, {"items": rails, "next": None})
+    ran = andon("status", "--server", server.url, "--json")
+    assert (ran.code, [one["code"] for one in ran.json["findings"]]) == (1, ["rail.capped"])
+    assert ran.json["rails"] == {"dispatch": "off"}
+    text = andon("status", "--server", server.url).out
+    assert "rails" in text and "dispatch off" in text
+    assert "The rail rescue reached its cap of 30 acts a minute 2 min ago." in text
+
+
 @pytest.mark.parametrize("command", [("status",), ("jobs",), ("hosts",), ("job", "1"), ("why", "1")])
 def test_an_unreachable_server_exits_2(andon: Andon, command: tuple[str, ...]) -> None:
     ran = andon(*command, "--server", "http://127.0.0.1:1")

@@ -90,6 +90,7 @@ async def runners(github: Calls, scope: Scope) -> int:
     assert (await github.find_runner(scope, f"two-{scope.repository}")).id == minted.runner.id
     assert await github.find_runner(scope, "nobody") is None
     assert len((await github.list_runners(scope)).items) >= 2
+    assert await github.knock(scope) is None
     one = minted.runner.id
     await github.runner(scope, one)
     await github.runner_labels(scope, one)

@@ -1,6 +1,7 @@
 """Asking again for what has not changed: the same answer, at no cost, and never another token's."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -170,3 +171,15 @@ def test_the_store_stays_bounded_and_counts_right(steps: list[tuple[int, int, in
         found = kept.find(key(f"/{url}", generation))
         assert (found is None) == (size > 250)
         assert kept.size == sum(len(got.body) for _, got in kept._kept.values())  # pyright: ignore[reportPrivateUsage]
+
+
+def test_an_answer_that_was_cut_is_not_kept() -> None:
+    async def story() -> None:
+        peer = Peer(reply())
+        whole = json.dumps(RUNS).encode()
+        peer.answers = [reply(200, whole[:-9], etag='"one"'), reply(200, RUNS, etag='"one"')]
+        assert isinstance(await peer.github.runs("acme/app", "queued"), Failed)
+        assert not isinstance(await peer.github.runs("acme/app", "queued"), Failed)
+        assert "if-none-match" not in peer.asked[1].headers, "GitHub would say that nothing changed, for ever"
+
+    run(story())

@@ -175,6 +175,21 @@ class World:
         news = job_news(claim.job_id or 0, "in_progress", runner_name=claim.runner_name, runner_id=claim.runner_id)
         await self.store.write(lambda tx: apply_job_news(tx, news, self.config))
 
+    def cut_off(self) -> Callable[[], None]:
+        """Nothing comes through to GitHub until what this gives is called."""
+        client: Any = self._transport._client  # pyright: ignore[reportPrivateUsage]
+        there = client._transport
+
+        async def nothing(request: Any) -> Any:
+            raise httpx2.ConnectError("no way", request=request)
+
+        client._transport = httpx2.MockTransport(nothing)
+
+        def back() -> None:
+            client._transport = there
+
+        return back
+
     def fault(self, **fault: Any) -> None:
         status, answer = post(self.github, "/_sandbox/faults", fault)
         assert status < 300, answer

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from andon.loops.acts.table import acts
-from andon.loops.rails import RAILS
 from andon.model.claim_states import ClaimEvent, ClaimState
 from andon.model.config import Config, Owner, Rails
 from andon.model.job_states import JobStatus
 from andon.model.wire import SlotState
+from andon.rules.rails import RAILS
 from andon.store import claims, journal, outbox
 from andon.store.apply_sync import note_withheld_stops, wishes
 from andon.store.claims import Change
@@ -230,7 +230,7 @@ def test_no_process_is_stopped_and_it_is_said_once(play: Any) -> None:
 def test_an_act_of_a_kind_that_the_table_lacks_is_held(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(world: Any) -> None:
         await world.store.write(lambda tx: tx.order("learn_run", key="k", subject="1", payload={}))
-        monkeypatch.setattr("andon.loops.rails.RAILS", {})
+        monkeypatch.setattr("andon.rules.rails.RAILS", {})
         await world.act()
         assert await would(world) == ["act.would_perform"]
         assert await world.store.read(lambda c: outbox.is_pending(c, "learn_run", "1"))

@@ -14,11 +14,13 @@ from andon.loops.retention import Retention
 from andon.model.claim_states import ClaimEvent
 from andon.model.config import Owner
 from andon.model.enrolment import TokenState
+from andon.model.incident_kinds import IncidentCode
 from andon.model.journal import Entry
 from andon.model.wire import SlotState
 from andon.rules.dispatch import Policy
+from andon.rules.liveness_fleet import Finding
 from andon.rules.retention import GONE_HOST, HISTORY, KEPT, REFUSED_RECORDS
-from andon.store import claims, deliveries, enrolments, hosts, outbox
+from andon.store import claims, deliveries, enrolments, hosts, incidents, outbox, registrations
 from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change, advance
@@ -123,6 +125,7 @@ def test_every_table_that_grows_has_a_period() -> None:
         "leases",
         "nudges",
         "budgets",
+        "rails",
     }
     assert set(metadata.tables) == TABLES | standing, "a new table is bounded by its nature, or has a period"
     assert KEPT["claims"] >= timedelta(days=30), "runner ends (R34)"
@@ -310,6 +313,17 @@ def test_nothing_young_is_removed(store: Store, clock: Any, table: str) -> None:
     if table == "pauses":
         row = {"owner": "acme", "repository": "", "pool": "", "until": clock.now(), "failures": 1, "reason": "r"}
         write(store, lambda tx: tx.connection.execute(insert(metadata.tables[table]).values(row)))
+    if table == "incidents":
+        found = Finding(code=IncidentCode.GITHUB_DOWN, subject_kind="github", subject_id="api", title="t", facts={})
+        write(store, lambda tx: incidents.open_once(tx, found, caused_by=None))
+        for step in (lambda tx, one: incidents.ease(tx, one, "r"), incidents.past_deadline):
+            (live,) = read(store, incidents.live)
+            write(store, lambda tx, step=step, live=live: step(tx, live))
+            clock.advance(0 if live.state == "easing" else 900)
+    if table == "registrations":
+        place = registrations.Place(owner="acme", repository="")
+        seen = registrations.Sighting(name="r", runner_id=1, status="online", busy=False)
+        write(store, lambda tx: registrations.keep(tx, place, [seen], []))
     assert how_many(store, table)
     clock.advance(KEPT[table].total_seconds() - 1)
     step = write(store, lambda tx: prune(tx, table, before=tx.now - KEPT[table], after=None, window=500))

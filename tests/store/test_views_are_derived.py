@@ -21,10 +21,11 @@ from andon.model.machine import Rejected
 from andon.model.nouns import Claim, Host, Job, Run, Slot
 from andon.model.wire import SlotReport, SlotState
 from andon.rules.dispatch import Policy, WaitingJob, trusts
+from andon.rules.liveness import GitHubView, Heartbeat, ProcessView, judge
 from andon.rules.pools import pool_for
 from andon.rules.slot_views import closed_by, slot_state
 from andon.rules.why import Situation, why
-from andon.store import budgets, claims, fleet_views, hosts, job_views, jobs, pauses, schema
+from andon.store import budgets, claims, fleet_views, hosts, job_views, jobs, pauses, runner_views, schema
 from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change, advance
@@ -194,18 +195,24 @@ def host_view(rows: Rows, host: Host) -> HostView:
 
 
 def runner_view(rows: Rows, claim: Claim) -> RunnerView:
+    """Without a list of GitHub's, which has tests of its own: what it told by naming and by letting listen."""
     slot = next((each for each in rows.slots if (each.host, each.slot) == (claim.host, claim.slot)), None)
     heard = rows.hosts[claim.host].observed is HostObserved.REPORTING
     alive = slot is not None and slot.claim == claim.id and slot.state != "idle" and heard
     online = claim.state in (ClaimState.REGISTERED, ClaimState.BUSY)
+    github = {ClaimState.REGISTERED: GitHubView.ONLINE, ClaimState.BUSY: GitHubView.BUSY}.get(claim.state)
+    process = "gone" if claim.ended_at else slot.state if alive and slot else "unknown"
+    if process == "unavailable":
+        process = "unknown"
+    heartbeat = Heartbeat.FRESH if heard else Heartbeat.STALE
     return RunnerView(
         id=claim.runner_id,
         name=claim.runner_name,
         github="online" if online else "unknown",
         busy=claim.state is ClaimState.BUSY if online else None,
-        process="gone" if claim.ended_at else "alive" if alive else "unknown",
-        heartbeat="fresh" if heard else "stale",
-        verdict=claim.state.value,
+        process=process if process in ("gone", "unknown") else "alive",
+        heartbeat=heartbeat.value,
+        verdict=judge(github or GitHubView.UNKNOWN, ProcessView(process), heartbeat).name,
         host=claim.host,
         slot=claim.slot,
     )
@@ -270,7 +277,7 @@ def compare(connection: Connection, now: datetime) -> None:
         assert seen.jobs == tuple(job_view(rows, job, now) for job in mine)
     assert fleet_views.host_views(connection) == [host_view(rows, host) for host in rows.hosts.values()]
     past_minting = [claim for claim in rows.live if claim.state is not ClaimState.RESERVED]
-    assert fleet_views.runner_views(connection) == [runner_view(rows, claim) for claim in past_minting]
+    assert runner_views.runner_views(connection, now) == [runner_view(rows, claim) for claim in past_minting]
     assert fleet_views.pool_views(connection, CONFIG) == [pool_view(rows, pool) for pool in CONFIG.pool]
     assert {view.login: view for view in fleet_views.owner_views(connection, CONFIG)} == {
         login: owner_view(rows, login)

@@ -80,6 +80,7 @@ def make_app() -> App:
     app.command(f"{here}.job:job", name="job", help="One job with its whole story.")
     app.command(f"{here}.why:why", name="why", help="Why a job waits: one answer.")
     app.command(f"{here}.hosts:hosts", name="hosts", help="Hosts with their slots.")
+    app.command(f"{here}.incidents:incidents", name="incidents", help="What is wrong, once for each cause.")
     app.command(
         _group(
             "host",

@@ -13,11 +13,12 @@ from andon.cli.job_rows import OPEN_STATES, WAITING_STATES, cause
 from andon.cli.options import ConfigFile, DataFolder, Json, ServerUrl, TokenFile
 from andon.cli.output import duration, make_console, plain, print_json, strong
 from andon.cli.reading import Reader, read
-from andon.model.api import HostView, JobView
+from andon.model.api import HostView, JobView, SwitchView
 from andon.model.host_states import HostObserved
 from andon.runtime.clock import SystemClock
 
 _MOST_JOBS = 10_000
+_MOST_RAILS = 100
 _ALARMING = {
     "stranded": ("job.stranded", "is stranded"),
     "unserved_label": ("label.unserved", "asks for labels that no pool serves"),
@@ -55,6 +56,8 @@ async def look(reader: Reader, now: datetime) -> dict[str, Any]:
     for state in OPEN_STATES:
         page = await reader.list("/api/v1/jobs", {"state": state.value}, limit=_MOST_JOBS)
         jobs[state.value] = reader.typed(page["items"], list[JobView])
+    switched, rails = await reader.get_any_status(f"/api/v1/switches?limit={_MOST_RAILS}")
+    switches = reader.typed(rails.get("items"), list[SwitchView]) if switched == 200 else []
     waiting = [job for state in WAITING_STATES for job in jobs[state]]
     findings: list[dict[str, Any]] = []
     if code != 200:
@@ -65,6 +68,10 @@ async def look(reader: Reader, now: datetime) -> dict[str, Any]:
             last = f"last heard of {_ago(host.last_seen, now)}" if host.last_seen else "never heard of"
             text = f"Host {host.name} is {host.observed}: {last}."
             findings.append(_finding(f"host.{host.observed}", text, "host", host.name))
+    for rail in switches:
+        if rail.capped_since is not None:
+            text = f"The rail {rail.name} reached its cap of {rail.cap} acts a minute {_ago(rail.capped_since, now)}."
+            findings.append(_finding("rail.capped", text, "rail", rail.name))
     for job in waiting:
         if job.why is not None and cause(job) in _ALARMING:
             kind, words = _ALARMING[cause(job)]
@@ -77,6 +84,7 @@ async def look(reader: Reader, now: datetime) -> dict[str, Any]:
         "hosts": {state.value: sum(host.observed == state for host in hosts) for state in HostObserved},
         "slots": dict(sorted(Counter(slot.state for host in hosts for slot in host.slots).items())),
         "jobs": {state: len(found) for state, found in jobs.items()},
+        "rails": {rail.name: rail.mode for rail in switches if rail.mode != "act"},
         "oldest_waiting": _oldest(waiting, now),
         "findings": findings,
     }
@@ -115,6 +123,8 @@ def _print(console: Console, found: dict[str, Any]) -> None:
         ("slots", _counts(found["slots"])),
         ("jobs", _counts(found["jobs"])),
     ]
+    if found["rails"]:
+        lines.append(("rails", "  ".join(f"{plain(name)} {plain(mode)}" for name, mode in found["rails"].items())))
     if oldest is None:
         lines.append(("waiting", "nothing"))
     else:

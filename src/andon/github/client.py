@@ -16,6 +16,7 @@ from andon.github.runner_calls import RunnerCalls
 from andon.github.scope import Scope
 from andon.github.transport import Transport
 from andon.model.budget import BudgetView
+from andon.rules.liveness_fleet import ApiFact
 
 __all__ = ["Answered", "GitHub", "Scope"]
 
@@ -38,3 +39,7 @@ class GitHub(RunnerCalls, RunCalls, HookCalls, IssueCalls, CheckCalls, AppCalls,
     def clock_skew(self) -> Skew | None:
         """How far our clock is from GitHub's; None before its first answer."""
         return self._wire.clock_skew()
+
+    def health(self) -> ApiFact:
+        """How the last calls went, whatever they asked."""
+        return self._wire.health.fact

@@ -20,6 +20,15 @@ class KeptKey(msgspec.Struct, frozen=True, kw_only=True):
     query: tuple[tuple[str, str], ...]
 
 
+def is_whole(body: bytes) -> bool:
+    """Whether it is JSON to its end. One that was cut, kept with its ETag, would come back with every 304."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
 class Etags:
     """The store."""
 

@@ -57,7 +57,8 @@ class HookCalls(Asking):
             query["status"] = status
         if cursor is not None:
             query["cursor"] = cursor
-        call = _log_call("GET", log, "", query=query, priority=priority)
+        # The first page of what failed is asked for again and again, and rarely changes.
+        call = _log_call("GET", log, "", query=query, priority=priority, conditional=cursor is None)
         answer = await self._ask_whole(call, tuple[DeliveryObject, ...])
         if isinstance(answer, Failed):
             return answer
@@ -94,6 +95,7 @@ def _log_call(
     *,
     priority: Priority,
     query: dict[str, str] | None = None,
+    conditional: bool = False,
 ) -> Call:
     if log.scope is None or log.hook_id is None:
         owner, before, before_template = None, "/app/hook/deliveries", "/app/hook/deliveries"
@@ -108,4 +110,5 @@ def _log_call(
         owner=owner,
         query=query or {},
         priority=priority,
+        conditional=conditional,
     )

@@ -51,6 +51,12 @@ class RunnerCalls(Asking):
         call = _call("GET", scope, "", priority=priority, conditional=True)
         return await self._list(call, RunnerList, lambda page: page.runners, lambda page: page.total_count)
 
+    async def knock(self, scope: Scope) -> Failed | None:
+        """The cheapest question there is: one entry of the list, free while it has not changed. None: answered."""
+        call = _call("GET", scope, "", query={"per_page": "1"}, priority=Priority.LOOKUP, conditional=True)
+        got = await self._transport.send(call)
+        return got if isinstance(got, Failed) else None
+
     async def runner(
         self, scope: Scope, runner_id: int, *, priority: Priority = Priority.LOOKUP
     ) -> RunnerObject | Failed:

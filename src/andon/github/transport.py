@@ -19,9 +19,10 @@ from andon.github.call import Call, Sink
 from andon.github.clock_skew import ClockSkew, Skew
 from andon.github.credentials import Anonymous, Credentials, FixedToken
 from andon.github.effects import EFFECTS
-from andon.github.etags import Etags, KeptKey
+from andon.github.etags import Etags, KeptKey, is_whole
 from andon.github.grant import Grant
 from andon.github.graphql_outcomes import classify_graphql
+from andon.github.health import Health
 from andon.github.outcomes import Failed, FailureClass, Got, classify, http_date
 from andon.github.redirects import MOST, STATUSES, Hop, graphql_url, next_hop
 from andon.model.budget import NO_TOKEN, BudgetView
@@ -88,6 +89,7 @@ class Transport:
         """Owners for whom there is no token: the App is not installed, or suspended."""
         self._etags = Etags()
         self._skew = ClockSkew()
+        self.health = Health()
         self._client = httpx2.AsyncClient(
             timeout=TIMEOUT_S,
             transport=http_transport,
@@ -193,6 +195,7 @@ class Transport:
                 # Also when we were cancelled: the call may have been counted.
                 budget.unanswered(ticket)
         if not isinstance(answer, _Answer):
+            self.health.came(answer, self._clock.now())
             return answer, answer, False
         now = self._moment()
         if (theirs := http_date(answer.headers.get("date"))) is not None:
@@ -207,8 +210,9 @@ class Transport:
         again = False
         if isinstance(outcome, Failed) and EFFECTS[outcome.kind].drops_token:
             again = self._credentials.rejected(grant) and not errand.last
+        self.health.came(outcome, now.at)
         budget.answered(ticket, answer.headers, outcome, now, counted=answer.status != 304, final=not again)
-        if call.conditional and answer.status == 200 and isinstance(outcome, Got):
+        if call.conditional and answer.status == 200 and isinstance(outcome, Got) and is_whole(outcome.body):
             self._etags.keep(key, outcome)
         return answer, outcome, again
 

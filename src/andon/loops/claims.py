@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from andon.loops.fleet import Fleet
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
-from andon.model.config import Mode
 from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
 from andon.model.rails import Rail
 from andon.rules.limits import AFTER_THE_JOB
+from andon.rules.rails import Admission, tell
 from andon.store import claims, hosts, jobs, outbox, pauses
 from andon.store.claims import Change, advance
 from andon.store.columns import to_micros
@@ -21,13 +21,13 @@ from andon.store.rails import would
 from andon.store.transaction import Tx
 
 BATCH = 100
-"""Most overdue claims of one pass: the rail of this loop."""
+"""Most overdue claims of one pass; how many of them are given up is for their rail to say."""
 ACTOR = "loop:claims"
 ASK_AGAIN = timedelta(hours=1)
 """How long until GitHub is asked again about a job that is past its limit."""
 
 HELD_FOR = timedelta(minutes=1)
-"""How soon a claim is looked at again whose release observe mode holds back."""
+"""How soon a claim is looked at again whose release its rail holds back."""
 
 
 class ClaimDeadlines:
@@ -43,28 +43,22 @@ class ClaimDeadlines:
         now = self._fleet.clock.now()
         late = await self._fleet.store.read(lambda connection: claims.overdue(connection, now, BATCH))
         for claim in late:
-            acted = await self._fleet.write(lambda tx, claim=claim: self._handle(tx, claim.id))
-            if acted is not None:
-                self._fleet.count("andon_automatic_acts_total", rail=Rail.RESCUE.value, mode=acted)
+            asked = await self._fleet.write(lambda tx, claim=claim: self._handle(tx, claim.id))
+            if asked is not None:
+                tell(self._fleet.count, asked)
             self._fleet.log.info("claim.overdue", claim=claim.id, job=claim.job_id, state=claim.state.value)
         if len(late) == BATCH:
             return 0.0
         upcoming = await self._fleet.store.read(claims.next_deadline)
         return None if upcoming is None else max(0.05, (upcoming - self._fleet.clock.now()).total_seconds())
 
-    def _handle(self, tx: Tx, claim_id: str) -> Mode | None:
-        """Says in which mode a claim was given up, if that is what followed."""
+    def _handle(self, tx: Tx, claim_id: str) -> Admission | None:
+        """Gives what the rail said of giving the claim up, if that is what followed and it is news."""
         claim = claims.get_claim(tx.connection, claim_id)
         if claim is None or claim.deadline is None or claim.deadline > tx.now:
             return None
         if claim.state is ClaimState.RESERVED:
-            reason = "GitHub gave no JIT config within 30 s"
-            if not self._fleet.acts_on(Rail.RESCUE):
-                claims.set_facts(tx, claim, deadline=tx.now + HELD_FOR)
-                return "observe" if _would_give_back(tx, claim, reason) else None
-            pauses.pause(tx, claim.owner, reason=reason)
-            give_back(tx, claim, reason=reason)
-            return "act"
+            return self._give_back_late(tx, claim)
         if claim.state in (ClaimState.MINTED, ClaimState.LAUNCHED, ClaimState.REGISTERED):
             doubt(tx, claim, actor=ACTOR, reason=f"{claim.state.value} for too long: {_limit_text(claim)}")
         elif claim.state is ClaimState.ORPHANED:
@@ -74,6 +68,17 @@ class ClaimDeadlines:
         elif claim.state is ClaimState.BUSY:
             self._look_at_busy(tx, claim)
         return None
+
+    def _give_back_late(self, tx: Tx, claim: Claim) -> Admission | None:
+        reason = "GitHub gave no JIT config within 30 s"
+        answer = self._fleet.admit(tx, Rail.RESCUE)
+        if answer.acts:
+            pauses.pause(tx, claim.owner, reason=reason)
+            give_back(tx, claim, reason=reason)
+            return answer
+        claims.set_facts(tx, claim, deadline=answer.capped_until or tx.now + HELD_FOR)
+        said = answer.mode == "observe" and _would_give_back(tx, claim, reason)
+        return answer if said else None
 
     def _look_at_busy(self, tx: Tx, claim: Claim) -> None:
         """Past its limit a job is asked about and journalled; never ended by us (R28).

@@ -16,15 +16,15 @@ class Dispatch:
         """One round; asks to be called again at once when the batch was full."""
         if self._fleet.lease() is None:
             return None
-        mode = self._fleet.mode(Rail.DISPATCH)
 
         def write(tx: Tx) -> Round:
+            mode = self._fleet.mode(tx.connection, Rail.DISPATCH)
             return dispatch_once(tx, self._fleet.policy, fleet=self._fleet.fleet_id, mode=mode)
 
         done = await self._fleet.write(write)
         for claim in done.claimed:
             self._fleet.count("andon_claims_total", outcome="reserved")
-            self._fleet.count("andon_automatic_acts_total", rail="dispatch", mode=mode)
+            self._fleet.count("andon_automatic_acts_total", rail="dispatch", mode="act")
             self._fleet.log.info(
                 "claim.reserved", claim=claim.id, job=claim.job_id, host=claim.host, slot=claim.slot, pool=claim.pool
             )

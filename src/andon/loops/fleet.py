@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
+from sqlalchemy import Connection
+
 from andon.github.client import GitHub, Scope
-from andon.model.config import Config, Mode, Pool
-from andon.model.rails import Rail
+from andon.model.config import Config, Pool
+from andon.model.rails import Rail, RailMode
 from andon.rules.dispatch import Policy
+from andon.rules.rails import Admission
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
-from andon.store import leases
+from andon.store import leases, rail_gate
 from andon.store.leases import Fenced, Lease
 from andon.store.transaction import Store, Tx
 
@@ -53,13 +56,13 @@ class Fleet:
         )
         self._organisation_wide = {owner.login.lower() for owner in config.owner if owner.runners == "organisation"}
 
-    def mode(self, rail: Rail) -> Mode:
-        """Whether acts on this rail act, or are only journalled as "would" (R98)."""
-        return self.config.rails.mode
+    def mode(self, connection: Connection, rail: Rail) -> RailMode:
+        """Whether acts on this rail act, are only journalled as "would", or are switched off (R31, R98)."""
+        return rail_gate.mode_of(connection, rail, self.config.rails.mode)
 
-    def acts_on(self, rail: Rail) -> bool:
-        """Whether acts on this rail are performed."""
-        return self.mode(rail) == "act"
+    def admit(self, tx: Tx, rail: Rail) -> Admission:
+        """Asks for one act, in the transaction that does it; `rules.rails.tell` counts it afterwards."""
+        return rail_gate.admit(tx, rail, self.config.rails.mode)
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Runs `work` in a transaction that changes nothing unless this process leads (law 5).

@@ -1,18 +1,20 @@
 """Loop "outbox": performs acts that were decided, some at a time, and records how each went.
 
 An act may be performed twice (a crash between act and record); each kind in `acts` is written so
-that this does no harm. In observe mode an act that changes something outside is held back (`rails`).
+that this does no harm. An act that changes something outside passes its rail first, or is held back (`rails`).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from andon.loops.fleet import Fleet
-from andon.loops.rails import held_by_rail, hold_back, rail_of
+from andon.loops.rails import admitted, hold_back
 from andon.rules.backoff import backoff
-from andon.store import outbox
+from andon.rules.rails import CAPS, Admission, OnRail, rail_of, tell
+from andon.store import outbox, rail_gate
 from andon.store.leases import Fenced
 from andon.store.outbox import Act
+from andon.store.rail_gate import Modes
 
 AT_ONCE = 16
 """Acts under way together; GitHub allows 100 requests at once (contract section 5)."""
@@ -45,9 +47,12 @@ class Outbox:
         monotonic = self._fleet.clock.monotonic()
         self._held = {act_id: until for act_id, until in self._held.items() if until > monotonic}
         busy = frozenset(self._under_way) | frozenset(self._held)
-        acts = await self._fleet.store.read(lambda connection: outbox.due(connection, now, room, busy))
+        fleet_mode = self._fleet.config.rails.mode
+        acts, modes = await self._fleet.store.read(
+            lambda connection: (outbox.due(connection, now, room, busy), rail_gate.modes(connection, fleet_mode))
+        )
         for act in acts:
-            task = asyncio.create_task(self._perform(act), name=f"act {act.kind}")
+            task = asyncio.create_task(self._perform(act, modes), name=f"act {act.kind}")
             self._under_way[act.id] = task
             task.add_done_callback(lambda _, act_id=act.id: self._ended(act_id))
         upcoming = await self._fleet.store.read(lambda connection: outbox.next_due(connection, now))
@@ -66,20 +71,16 @@ class Outbox:
         self._under_way.pop(act_id, None)
         self._wake()
 
-    async def _perform(self, act: Act) -> None:
+    async def _perform(self, act: Act, modes: Modes) -> None:
         perform = self._acts.get(act.kind)
         try:
             if perform is None:
                 # Written by a newer version; a later one may know it.
                 await self.postpone(act, "this version does not know the kind of act")
                 return
-            if (held := held_by_rail(self._fleet, act.kind)) is not None:
-                await hold_back(self._fleet, act, held)
-                return
-            rail = rail_of(act.kind)
-            if rail is not None and not act.attempts:
-                self._fleet.count("andon_automatic_acts_total", rail=rail.value, mode="act")
-            await perform(act)
+            on = rail_of(act.kind)
+            if on is None or await self._may_begin(act, on, modes):
+                await perform(act)
         except Fenced as error:
             # Whoever leads now performs it; we may lead again in a moment.
             self._held[act.id] = self._fleet.clock.monotonic() + FENCED_S
@@ -87,6 +88,22 @@ class Outbox:
         except Exception as error:
             self._fleet.log.exception("act.failed", act=act.id, act_kind=act.kind, attempts=act.attempts)
             await self.postpone(act, f"{type(error).__name__}: {error}")
+
+    async def _may_begin(self, act: Act, on: OnRail, modes: Modes) -> bool:
+        """Whether the rail lets the act through, or lets it look first and ask then."""
+        mode = modes.of(on.rail)
+        if mode != "act":
+            await hold_back(self._fleet, act, on, mode)
+            return False
+        if on.asks_itself:
+            if (full_until := modes.full_until(on.rail, self._fleet.clock.now())) is not None:
+                await hold_back(self._fleet, act, on, mode, full_until)
+            return full_until is None
+        if CAPS[on.rail] is None:
+            if not act.attempts:
+                tell(self._fleet.count, Admission(rail=on.rail, mode=mode))
+            return True
+        return await admitted(self._fleet, act, on)
 
     async def postpone(self, act: Act, reason: str) -> None:
         """Tries again later, with a growing pause; held back in memory when even that cannot be written."""

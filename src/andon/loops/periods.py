@@ -14,6 +14,9 @@ class Periods(msgspec.Struct, frozen=True, kw_only=True):
     budgets: float = 10.0
     claims: float = 10.0
     hosts: float = 5.0
+    incidents: float = 5.0
+    knock: float = 5.0
+    registrations: float = 60.0
     leadership: Terms = TERMS
 
 

@@ -1,87 +1,76 @@
-"""Which rail every kind of act runs on, and what its journal line says while the rail only observes.
+"""How acts of the outbox pass the gate of their rail, and what is written when they do not (R31, R98).
 
-The one table that the executor asks before it performs anything (R31, R98). Acts that only read
-GitHub, and correct our own picture of it, have no rail.
+The tables are in `rules.rails`, the state in `store.rail_gate`. Acts that only read GitHub, and
+correct our own picture of it, have no rail.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
-
-import msgspec
 
 from andon.loops.fleet import Fleet
 from andon.model.journal import Entry
-from andon.model.rails import Rail
+from andon.model.rails import RailMode
+from andon.rules.rails import Admission, OnRail, tell
 from andon.store.outbox import Act
-from andon.store.rails import hold
+from andon.store.rail_gate import admit
+from andon.store.rails import CAPPED, OFF, hold, hold_quietly
+from andon.store.transaction import Tx
 
 LOOK_AGAIN = timedelta(minutes=1)
-"""How soon a held act is looked at again; a change of the mode at a start makes it due at once."""
+"""How soon a held act is looked at again; a change of the mode makes it due at once."""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """How an act that changes something outside is journalled when it is not performed."""
+async def admitted(
+    fleet: Fleet,
+    act: Act,
+    on: OnRail,
+    evidence: dict[str, Any] | None = None,
+    *,
+    still: Callable[[Tx], bool] = lambda tx: True,
+) -> bool:
+    """Asks directly before something outside is changed; an act that has to wait is held back.
 
-    rail: Rail
-    kind: str
-    subject_kind: str
-    text: str
+    `still`: whether it is wanted at all, in the same transaction, which changes nothing unless we lead.
+    """
 
+    def work(tx: Tx) -> Admission | None:
+        if not still(tx):
+            return None
+        answer = admit(tx, on.rail, fleet.config.rails.mode)
+        if answer.acts:
+            return answer
+        first = _hold(tx, act, on, answer.mode, answer.capped_until, evidence or {})
+        return answer if first or answer.mode != "observe" else None
 
-RAILS: Mapping[str, Held | None] = {
-    "mint_runner": Held(
-        rail=Rail.DISPATCH,
-        kind="runner.would_mint",
-        subject_kind="claim",
-        text="a runner would have been registered at GitHub for a reserved claim",
-    ),
-    "retire_runner": Held(
-        rail=Rail.REGISTRATIONS,
-        kind="runner.would_retire",
-        subject_kind="claim",
-        text="a registration that no process of ours can use would have been removed",
-    ),
-    # Reads, and keeps what GitHub says; the one thing it may do to the world asks its rail itself.
-    "resolve_claim": None,
-    "learn_job": None,
-    "learn_run": None,
-    "note_would_claim": None,
-}
-"""By kind of act. A kind that is not named here is held: what is unknown is not harmless."""
-RELEASE = Held(
-    rail=Rail.RESCUE,
-    kind="claim.would_release",
-    subject_kind="claim",
-    text="a claim would have been given up and its registration removed",
-)
-"""The one consequence of "resolve_claim" that is an act."""
-_UNKNOWN = Held(rail=Rail.RESCUE, kind="act.would_perform", subject_kind="act", text="an act would have been performed")
+    answer = await fleet.write(work)
+    if answer is None:
+        return False
+    tell(fleet.count, answer)
+    return answer.acts
 
 
-def held_by_rail(fleet: Fleet, kind: str) -> Held | None:
-    """How to journal an act of this kind instead of performing it; None: perform it."""
-    held = RAILS.get(kind, _UNKNOWN)
-    return held if held is not None and not fleet.acts_on(held.rail) else None
+async def hold_back(fleet: Fleet, act: Act, on: OnRail, mode: RailMode, capped_until: datetime | None = None) -> None:
+    """Keeps an act pending whose rail does not act, or has used up its cap; observe mode journals it, once."""
+    if await fleet.write(lambda tx: _hold(tx, act, on, mode, capped_until, {})):
+        tell(fleet.count, Admission(rail=on.rail, mode=mode))
 
 
-def rail_of(kind: str) -> Rail | None:
-    """The rail that acts of this kind run on; None for those that only read."""
-    held = RAILS.get(kind, _UNKNOWN)
-    return None if held is None else held.rail
-
-
-async def hold_back(fleet: Fleet, act: Act, held: Held, evidence: dict[str, Any] | None = None) -> None:
-    """Keeps the act pending and journals it, once. `evidence`: what it would have been done on."""
+def _hold(
+    tx: Tx, act: Act, on: OnRail, mode: RailMode, capped_until: datetime | None, evidence: dict[str, Any]
+) -> bool:
+    """Says whether the act was journalled as "would" now."""
+    if mode != "observe":
+        because = OFF if mode == "off" else CAPPED
+        hold_quietly(tx, act, until=capped_until or tx.now + LOOK_AGAIN, because=because)
+        return False
     entry = Entry(
         actor="loop:outbox",
-        kind=held.kind,
-        subject_kind=held.subject_kind,
+        kind=on.kind,
+        subject_kind=on.subject_kind,
         subject_id=act.subject,
         generation=act.generation,
-        reason=f"rails are in observe mode: {held.text}",
-        evidence={"act": act.id, **act.payload, **(evidence or {})},
+        reason=f"rails are in observe mode: {on.text}",
+        evidence={"act": act.id, **act.payload, **evidence},
     )
-    until = fleet.clock.now() + LOOK_AGAIN
-    if await fleet.write(lambda tx: hold(tx, act, until=until, entry=entry)):
-        fleet.count("andon_automatic_acts_total", rail=held.rail.value, mode="observe")
+    return hold(tx, act, until=tx.now + LOOK_AGAIN, entry=entry)

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from andon.model.budget import BudgetView
+from andon.model.rails import RailMode
 from andon.model.why import Why
 
 T = TypeVar("T")
@@ -136,9 +137,35 @@ class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
     process: str
     heartbeat: str
     verdict: str
-    host: str
-    slot: int
+    """The row of the table in `rules.liveness` that its three views give."""
+    host: str | None
+    slot: int | None
     version: str | None = None
+
+
+class IncidentSubject(msgspec.Struct, frozen=True, kw_only=True):
+    """What an incident is about: `fleet`, `host`, `github` or `controlplane`, and which."""
+
+    kind: str
+    id: str
+
+
+class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is wrong, once for each cause."""
+
+    id: str
+    code: str
+    severity: str
+    state: str
+    title: str
+    opened_at: datetime
+    closed_at: datetime | None
+    subject: IncidentSubject
+    caused_by: str | None
+    jobs: tuple[int, ...]
+    repositories: tuple[str, ...]
+    evidence: tuple[str, ...]
+    """Ids of journal lines."""
 
 
 class PoolView(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +211,32 @@ class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Body of every change: why. It stands in the journal."""
 
     reason: str
+
+
+class SwitchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /api/v1/switches/NAME`: what one rail may do from now on, and why."""
+
+    mode: RailMode
+    reason: str
+
+
+class SwitchView(msgspec.Struct, frozen=True, kw_only=True):
+    """One rail of automatic acts: what it may do, and how much of its cap is used."""
+
+    name: str
+    mode: RailMode
+    """What holds: the stricter of `[rails] mode` and `switch`."""
+    switch: RailMode | None
+    """The operator's word; null: nobody switched it."""
+    reason: str | None
+    since: datetime | None
+    """When it was switched."""
+    cap: int | None
+    """Most acts a minute; null: none."""
+    acts: int
+    """Of the present minute."""
+    capped_since: datetime | None
+    """When the cap was reached, while that is not over; null: it was not, lately."""
 
 
 class HostRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,12 @@ INCIDENTS = Machine[IncidentState](
             consequence="announced again to its owner",
             owner="loop:incidents",
         ),
-        _I.EASING: Deadline(limit=timedelta(minutes=15), text="15 min", consequence="closed", owner="loop:incidents"),
+        _I.EASING: Deadline(
+            limit=timedelta(minutes=15),
+            text="its kind's quiet time (model.incident_kinds), 15 min at most",
+            consequence="closed",
+            owner="loop:incidents",
+        ),
     },
 )
 

@@ -6,6 +6,8 @@ import msgspec
 
 from andon.model.claim_states import ClaimState
 from andon.model.host_states import HostObserved, Intent
+from andon.model.incident_kinds import IncidentCode, Severity
+from andon.model.incident_states import IncidentState
 from andon.model.job_states import JobStatus
 
 
@@ -117,3 +119,45 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The newest sync that was applied; an older one changes nothing."""
     disk: tuple[dict[str, object], ...]
     enrolled_at: datetime
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """A runner of ours as GitHub's list of runners showed it last."""
+
+    owner: str
+    repository: str
+    """Where it is registered, "owner/name"; empty: at the organisation."""
+    name: str
+    runner_id: int
+    status: str
+    """"online", "offline", or "absent": a whole list did not have it any more."""
+    busy: bool
+    since: datetime
+    """Of the first read in a row that showed it so."""
+    reads: int
+    """How many reads in a row showed it so."""
+    read_at: datetime
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong, with one cause; what it touches stands in it."""
+
+    id: str
+    code: IncidentCode
+    severity: Severity
+    state: IncidentState
+    title: str
+    """One sentence: what is wrong, where."""
+    subject_kind: str
+    subject_id: str
+    caused_by: str | None
+    """The incident that this one follows from."""
+    opened_at: datetime
+    since: datetime
+    """Since when it is in `state`."""
+    deadline: datetime | None
+    closed_at: datetime | None
+    jobs: tuple[int, ...]
+    repositories: tuple[str, ...]
+    evidence: tuple[str, ...]
+    """Journal lines."""

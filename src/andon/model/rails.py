@@ -1,6 +1,10 @@
 """Rails: every automatic act runs on one, with a mode of its own (law 7, interfaces.md section 6)."""
 
 from enum import StrEnum
+from typing import Literal
+
+RailMode = Literal["act", "observe", "off"]
+"""What a rail may do: act; journal each act as "would"; or nothing at all."""
 
 
 class Rail(StrEnum):
@@ -9,6 +13,7 @@ class Rail(StrEnum):
     DISPATCH = "dispatch"
     RESCUE = "rescue"
     REGISTRATIONS = "registrations"
+    REDELIVERY = "redelivery"
     RERUN = "rerun"
     QUARANTINE = "quarantine"
     GUARD = "guard"

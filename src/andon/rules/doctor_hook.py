@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from andon.model.delivery_states import NOT_HERE, DeliveryState
 from andon.rules.doctor_finding import Check, Finding, Severity, judged, skipped, unknown
 from andon.rules.github_permissions import EVENTS
 
@@ -132,7 +133,10 @@ class SentTry(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     code: int
     event: str
+    action: str | None = None
     redelivery: bool = False
+    id: int | None = None
+    """GitHub's number of the try."""
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +148,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     """No try of it succeeded."""
     requested: int
-    """Sent again."""
+    """Asked for again, by us or by somebody else."""
     never_seen: int
     """Not in our store, whatever GitHub was answered."""
     not_understood: int = 0
@@ -156,8 +160,11 @@ def make_ledger(
 ) -> tuple[Ledger, tuple[SentTry, ...], tuple[SentTry, ...]]:
     """The ledger; with the last try of each delivery that failed, and of each that we never saw.
 
-    `ours`: our state by GUID. Deliveries that may still be on their way are left out.
+    `ours`: our state by GUID; one that we know only from GitHub's log is not here. Deliveries that may
+    still be on their way are left out.
     """
+    asked_for = {guid for guid, state in ours.items() if state == DeliveryState.REQUESTED}
+    ours = {guid: state for guid, state in ours.items() if state not in NOT_HERE}
     by_guid: dict[str, list[SentTry]] = {}
     for one in tries:
         if since <= one.at:
@@ -174,7 +181,9 @@ def make_ledger(
         sent=len(settled),
         received=sum(1 for guid in settled if guid in ours),
         failed=len(failed),
-        requested=sum(1 for found in settled.values() if any(one.redelivery for one in found)),
+        requested=sum(
+            1 for guid, found in settled.items() if guid in asked_for or any(one.redelivery for one in found)
+        ),
         never_seen=len(unseen),
         not_understood=sum(1 for guid in settled if ours.get(guid) == "failed"),
     )

@@ -146,7 +146,7 @@ def permissions_page() -> str:
         "",
         'With `ingest = "poll"` the App has no webhook and no events. A classic token needs the scopes `repo` and,',
         "for runners at an organisation, `admin:org`; with `admin:org_hook` the doctor sees the webhooks of the",
-        "organisation, too. A fine-grained token needs the same permissions as the App, and `Webhooks: read` for",
-        "the doctor.",
+        "organisation, too. A fine-grained token needs the same permissions as the App, and `Webhooks: write`: what",
+        "never arrived is then found in GitHub's delivery log, and asked for again. The doctor only reads there.",
     ]
     return "\n".join(lines) + "\n"

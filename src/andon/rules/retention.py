@@ -27,6 +27,10 @@ KEPT: Mapping[str, timedelta] = MappingProxyType(
         "jobs": HISTORY,
         "runs": HISTORY,
         "journal": HISTORY,
+        # Open ones stay, whatever their age.
+        "incidents": HISTORY,
+        # What GitHub listed is read again within minutes wherever there is something of ours.
+        "registrations": timedelta(days=3),
         # What failed long ago says nothing of the next failure.
         "pauses": timedelta(days=30),
     }

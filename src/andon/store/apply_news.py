@@ -14,6 +14,7 @@ from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.news import Ignored, JobNews, RunNews
 from andon.model.nouns import Claim, Job
+from andon.model.rails import Rail
 from andon.rules.job_news import merge
 from andon.rules.limits import AFTER_THE_JOB, job_limit
 from andon.rules.names import canonical_repository
@@ -22,6 +23,7 @@ from andon.store import claims, jobs
 from andon.store.claims import Change, advance
 from andon.store.columns import to_micros
 from andon.store.doubt import doubt
+from andon.store.rail_gate import mode_of
 from andon.store.transaction import Tx
 
 
@@ -199,7 +201,7 @@ def _free_other_demand(tx: Tx, job: Job, news: JobNews, config: Config) -> None:
     )
     evidence = {"source": news.source}
     if claim.state is ClaimState.RESERVED:
-        if config.rails.mode == "observe":
+        if mode_of(tx.connection, Rail.RESCUE, config.rails.mode) != "act":
             # Its deadline comes in seconds: then the claims loop says what it would have done.
             return
         # Nothing exists at GitHub that we know of; a mint under way is undone by its executor.

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
-from andon.model.config import Mode, Pool
+from andon.model.config import Pool
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim, Host, Slot
+from andon.model.rails import RailMode
 from andon.model.wire import (
     ClaimOrder,
     EndReport,
@@ -26,6 +27,7 @@ from andon.model.wire import (
     SyncRequest,
 )
 from andon.rules.limits import registration_limit
+from andon.rules.runner_causes import cause_of
 from andon.store import claims, hosts, jobs
 from andon.store.claims import Change, advance
 from andon.store.doubt import doubt
@@ -88,8 +90,17 @@ def _follow_slot(tx: Tx, claim: Claim, report: SlotReport, actor: str, pools: di
 
 def _follow_end(tx: Tx, claim: Claim, end: EndReport, actor: str) -> None:
     facts: dict[str, Any] = {"ended_at": end.at, "exit": end.exit, "signal": end.signal, "tail": end.tail}
-    evidence = {"exit": end.exit, "signal": end.signal, "at": end.at.isoformat()}
+    cause = cause_of(end.exit, end.signal, end.tail, given_up=claim.state is ClaimState.RELEASED)
+    evidence = {
+        "exit": end.exit,
+        "signal": end.signal,
+        "at": end.at.isoformat(),
+        "cause": cause.name,
+        "means": cause.sentence,
+        "whose": cause.whose.value,
+    }
     how = f"signal {end.signal}" if end.signal else f"exit {end.exit}" if end.exit is not None else "nobody saw how"
+    how = f"{how}: {cause.name.replace('_', ' ')}"
     if claim.state is ClaimState.BUSY:
         change = Change(
             event=ClaimEvent.ENDED, actor=actor, reason=f"the runner ended ({how})", evidence=evidence, values=facts
@@ -167,7 +178,7 @@ def wishes(
     ack: int,
     resync: bool,
     policy: dict[str, Any],
-    mode: Mode = "act",
+    mode: RailMode = "act",
 ) -> SyncAnswer:
     """What the control plane wants of the host now, from the state alone: safe to repeat."""
     host = hosts.get_host(connection, host_name)
@@ -196,7 +207,7 @@ def wishes(
             slots={str(slot.slot): slot.intent.value for slot in slots},
         ),
         claims=tuple(orders),
-        # Ending a runner's process is an act: observe mode leaves it (R98).
+        # Ending a runner's process is an act: a rail that does not act leaves it (R98).
         stop=stops if mode == "act" else (),
         policy=policy,
     )

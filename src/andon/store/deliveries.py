@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 
+from andon.model.delivery_states import NOT_HERE, DeliveryState
 from andon.store.bulk import insert_new
 from andon.store.schema import TO_APPLY, deliveries
 from andon.store.transaction import Tx
@@ -24,6 +25,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 MAX_ATTEMPTS = 5
 """A delivery that fails this often by our own fault is put aside as failed; a redelivery revives it."""
+
+
+_REVIVED = sorted({DeliveryState.FAILED.value, *NOT_HERE})
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +48,8 @@ def keep(tx: Tx, *, guid: str, event: str, action: str | None, body: bytes) -> b
 def keep_all(tx: Tx, received: Sequence[Received]) -> list[bool]:
     """Stores deliveries; says of each whether it is new work.
 
-    A GUID that was applied or ignored stays as it is; one that failed in us is tried again with
-    the new body (github-contract section 2: a redelivery carries the same GUID).
+    A GUID that was applied or ignored stays as it is; one that failed in us, or that we only knew from
+    GitHub's log, is taken with the new body (github-contract section 2: a redelivery carries the same GUID).
     """
     rows: list[dict[str, Any]] = [
         {
@@ -78,7 +82,7 @@ def _sort_out(tx: Tx, received: Sequence[Received], inserted: int) -> list[bool]
             continue
         revived = tx.connection.execute(
             update(deliveries)
-            .where(deliveries.c.guid == each.guid, deliveries.c.state == "failed")
+            .where(deliveries.c.guid == each.guid, deliveries.c.state.in_(_REVIVED))
             .values(state="stored", reason=None, attempts=0, body=each.body, received_at=each.received_at)
         )
         new.append(revived.rowcount > 0)

@@ -74,7 +74,7 @@ def _most_withheld(policy: Policy, used: Mapping[str, int], each: int) -> int:
 
 
 def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
-    """Decides and writes one round. `mode` "observe" journals what it would claim, once a job."""
+    """Decides and writes one round. `mode` "observe" journals what it would claim, once a job; "off" nothing."""
     if _on_postgres(tx):
         seen, runs_to_learn = dispatch_postgres.look(tx, policy)
     else:
@@ -86,7 +86,7 @@ def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
         if runs_to_learn and pool.trust != "any":
             _learn_runs(tx, pool.name)
     if mode != "act":
-        return Round(withheld=withheld, would=_would_claim(tx, places))
+        return Round(withheld=withheld, would=_would_claim(tx, places) if mode == "observe" else 0)
     return Round(
         claimed=reserve(tx, _new_claims(tx, places, fleet), policy),
         withheld=withheld,

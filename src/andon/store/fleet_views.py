@@ -4,12 +4,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from andon.model.api import DeliveryView, HostView, OwnerView, PoolView, RunnerView, SlotView
+from andon.model.api import DeliveryView, HostView, OwnerView, PoolView, SlotView
 from andon.model.claim_states import ClaimState
 from andon.model.config import Config
-from andon.model.host_states import HostObserved
+from andon.model.delivery_states import NOT_HERE
 from andon.model.nouns import Claim, Host, Slot
-from andon.model.wire import SlotState
 from andon.rules.slot_views import slot_state
 from andon.store import budgets, claims, hosts, jobs
 from andon.store.pauses import pause_of, pauses
@@ -54,34 +53,6 @@ def _slot(slot: Slot, host: Host, claim: Claim | None) -> SlotView:
         runner=claim.runner_name if claim else slot.runner,
         since=claim.since if claim else slot.since,
     )
-
-
-def runner_views(connection: Connection) -> list[RunnerView]:
-    """The runners of live claims, by what GitHub, the process and the heartbeat told last."""
-    reporting = {host.name for host in hosts.all_hosts(connection) if host.observed is HostObserved.REPORTING}
-    slots = {(slot.host, slot.slot): slot for slot in hosts.all_slots(connection)}
-    views: list[RunnerView] = []
-    for claim in claims.live_claims(connection):
-        if claim.state is ClaimState.RESERVED:
-            continue
-        slot = slots.get((claim.host, claim.slot))
-        alive = slot is not None and slot.claim == claim.id and slot.state != SlotState.IDLE.value
-        heard = claim.host in reporting
-        online = claim.state in (ClaimState.REGISTERED, ClaimState.BUSY)
-        views.append(
-            RunnerView(
-                id=claim.runner_id,
-                name=claim.runner_name,
-                github="online" if online else "unknown",
-                busy=claim.state is ClaimState.BUSY if online else None,
-                process="gone" if claim.ended_at else "alive" if alive and heard else "unknown",
-                heartbeat="fresh" if heard else "stale",
-                verdict=claim.state.value,
-                host=claim.host,
-                slot=claim.slot,
-            )
-        )
-    return views
 
 
 def pool_views(connection: Connection, config: Config) -> list[PoolView]:
@@ -140,10 +111,11 @@ def delivery_views(
     *,
     state: str | None = None,
     since: datetime | None = None,
+    arrived: bool = False,
 ) -> list[tuple[int, DeliveryView]]:
     """Deliveries newest first, each behind its sequence number; `before` is the number to go on from.
 
-    `since`: received then or later.
+    `since`: received then or later. `arrived`: without those that we only know from GitHub's log.
     """
     query = (
         select(
@@ -164,6 +136,8 @@ def delivery_views(
         query = query.where(deliveries.c.state == state)
     if since is not None:
         query = query.where(deliveries.c.received_at >= since)
+    if arrived:
+        query = query.where(deliveries.c.state.not_in(sorted(NOT_HERE)))
     return [
         (
             row.seq,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import update
 
 from andon.model.config import Mode
@@ -9,8 +10,11 @@ from andon.model.host_states import INTENTS, Intent
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Host
+from andon.model.rails import Rail
 from andon.model.wire import SyncRequest
 from andon.rules.host_clock import judge_clock
+from andon.rules.rails import Admission
+from andon.store.rail_gate import admit
 from andon.store.rails import would
 from andon.store.schema import hosts
 from andon.store.transaction import Tx
@@ -37,10 +41,18 @@ def change_intent(
     return tx.record(_entry(host, event, after, actor, reason, evidence or {}))[0]
 
 
-def follow_clock(tx: Tx, host: Host, report: SyncRequest, *, mode: Mode) -> str | None:
-    """Closes a host whose clock is wrong, and opens it when it is right again; gives the reason if so.
+class ClockMoved(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host's clock changed, or would have: why, and what the rail said."""
 
-    In observe mode it is only journalled, once a boot of the host.
+    reason: str
+    admission: Admission
+
+
+def follow_clock(tx: Tx, host: Host, report: SyncRequest, *, fleet: Mode) -> ClockMoved | None:
+    """Closes a host whose clock is wrong, and opens it when it is right again; None when nothing is new.
+
+    In observe mode it is only journalled, once a boot of the host. Past the cap of its rail the host's
+    next reports ask again.
     """
     if report.clock is None or report.clock.tzinfo is None:
         return None
@@ -49,13 +61,17 @@ def follow_clock(tx: Tx, host: Host, report: SyncRequest, *, mode: Mode) -> str 
     if verdict is None:
         return None
     evidence = {"clock_off_s": round(off.total_seconds())}
-    if mode == "observe":
+    answer = admit(tx, Rail.QUARANTINE, fleet)
+    moved = ClockMoved(reason=verdict.reason, admission=answer)
+    if answer.mode == "observe":
         after = INTENTS.advance(host.intent, verdict.event)
         assert not isinstance(after, Rejected)
         entry = _entry(host, verdict.event, after, "loop:hosts", verdict.reason, evidence)
-        return verdict.reason if would(tx, key=f"{verdict.event}:{host.name}:{report.boot_id}", entry=entry) else None
-    moved = change_intent(tx, host, verdict.event, actor="loop:hosts", reason=verdict.reason, evidence=evidence)
-    return None if isinstance(moved, Rejected) else verdict.reason
+        return moved if would(tx, key=f"{verdict.event}:{host.name}:{report.boot_id}", entry=entry) else None
+    if not answer.acts:
+        return None
+    line = change_intent(tx, host, verdict.event, actor="loop:hosts", reason=verdict.reason, evidence=evidence)
+    return None if isinstance(line, Rejected) else moved
 
 
 def _entry(host: Host, event: str, after: Intent, actor: str, reason: str, evidence: dict[str, Any]) -> Entry:

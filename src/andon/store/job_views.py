@@ -16,12 +16,14 @@ from andon.model.config import Config
 from andon.model.job_states import JobStatus
 from andon.model.journal import Line
 from andon.model.nouns import Claim, Host, Job, Run, Slot
+from andon.model.rails import Rail
 from andon.model.wire import SlotState
 from andon.rules.dispatch import WaitingJob, trusts
 from andon.rules.slot_views import closed_by
 from andon.rules.why import Situation, Why, why
 from andon.store import claims, hosts, jobs
 from andon.store.pauses import Pause, pause_of, pauses
+from andon.store.rail_gate import Modes, modes
 from andon.store.rows import to_struct
 from andon.store.schema import LIVE_CLAIM, journal
 from andon.store.schema import jobs as jobs_table
@@ -40,6 +42,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     used: dict[str, int]
     """Live claims by owner."""
     pauses: tuple[Pause, ...]
+    modes: Modes
 
 
 def surroundings(connection: Connection, config: Config, now: datetime) -> Surroundings:
@@ -56,6 +59,7 @@ def surroundings(connection: Connection, config: Config, now: datetime) -> Surro
         held=frozenset((claim.host, claim.slot) for claim in live),
         used=used,
         pauses=tuple(pauses(connection)),
+        modes=modes(connection, config.rails.mode),
     )
 
 
@@ -96,7 +100,7 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
             owner_used=around.used.get(job.owner, 0),
             paused_until=pause.until if pause else None,
             pause_reason=pause.reason if pause else None,
-            dispatch_mode=around.config.rails.mode,
+            dispatch_mode=around.modes.of(Rail.DISPATCH),
             position=position if waits else None,
         )
     )

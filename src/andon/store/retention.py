@@ -13,7 +13,19 @@ import msgspec
 from sqlalchemy import Column, ColumnElement, Table, and_, delete, exists, func, select, true, tuple_
 
 from andon.model.claim_states import LIVE
-from andon.store.schema import NOT_OVER, claims, deliveries, jobs, journal, outbox, pauses, runs
+from andon.store.schema import (
+    NOT_CLOSED,
+    NOT_OVER,
+    claims,
+    deliveries,
+    incidents,
+    jobs,
+    journal,
+    outbox,
+    pauses,
+    registrations,
+    runs,
+)
 from andon.store.transaction import Tx
 
 _live = claims.c.state.in_(sorted(state.value for state in LIVE))
@@ -65,6 +77,13 @@ _PLANS: Mapping[str, _Plan] = {
             ~exists().where(jobs.c.id == journal.c.job_id),
             ~and_(journal.c.subject_kind == "claim", exists().where(claims.c.id == journal.c.subject_id, _live)),
         ),
+    ),
+    "incidents": _Plan(table=incidents, key=(incidents.c.id,), at=incidents.c.since, over=~NOT_CLOSED),
+    "registrations": _Plan(
+        table=registrations,
+        key=(registrations.c.owner, registrations.c.repository, registrations.c.name),
+        at=registrations.c.read_at,
+        over=true(),
     ),
     "pauses": _Plan(
         table=pauses,

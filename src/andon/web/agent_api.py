@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from andon.model.rails import Rail
 from andon.model.wire import HOLD_SECONDS, MAX_SYNC_BYTES, SEQ_HEADER, WIRE_VERSION, SyncAnswer, SyncRequest
+from andon.rules.rails import tell
 from andon.runtime.loop import wait_for_nudge
-from andon.store import hosts
+from andon.store import hosts, rail_gate
 from andon.store.apply_sync import apply_report, note_withheld_stops, wishes
-from andon.store.host_intents import follow_clock
+from andon.store.host_intents import ClockMoved, follow_clock
 from andon.store.transaction import Tx
 from andon.web.answers import Refusal, answer, decode, read_body
 from andon.web.auth import bearer, gone, require_host
@@ -65,7 +66,8 @@ class AgentApi:
             return _unread(applied)
         known, clock = applied
         if clock is not None:
-            control.log.warning("host.clock", host=name, reason=clock)
+            tell(control.metrics.count, clock.admission)
+            control.log.warning("host.clock", host=name, reason=clock.reason)
         resync = resync and not known
         urgent = bool(report.ended or report.hooks or report.deletions or resync)
         return await self._hold(request, control, seat, report, urgent=urgent, resync=resync)
@@ -88,7 +90,7 @@ class AgentApi:
                 ack=report.seq,
                 resync=resync,
                 policy=policy,
-                mode=control.config.rails.mode,
+                mode=rail_gate.mode_of(connection, Rail.RESCUE, control.config.rails.mode),
             )
 
         while True:
@@ -141,9 +143,9 @@ def _unread(newest: int) -> Response:
     return Response(status_code=204, headers={SEQ_HEADER: str(newest)})
 
 
-def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tuple[bool, str | None] | int:
-    """Applies the report. Says whether this start of the agent was known before it, and why its
-    clock changed what is intended with the host, if it did.
+def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tuple[bool, ClockMoved | None] | int:
+    """Applies the report. Says whether this start of the agent was known before it, and what its
+    clock changed of what is intended with the host, if anything.
 
     The stored `seq` when that is as high: then nothing was applied.
     """
@@ -153,10 +155,11 @@ def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tup
     if host.boot_id == report.boot_id and report.seq <= host.seq:
         return host.seq
     apply_report(tx, host, report, {pool.name: pool for pool in control.config.pool})
-    if control.config.rails.mode == "observe":
+    fleet = control.config.rails.mode
+    if rail_gate.mode_of(tx.connection, Rail.RESCUE, fleet) == "observe":
         for _ in range(note_withheld_stops(tx, name)):
             control.metrics.count("andon_automatic_acts_total", rail=Rail.RESCUE.value, mode="observe")
-    clock = follow_clock(tx, host, report, mode=control.config.rails.mode)
+    clock = follow_clock(tx, host, report, fleet=fleet)
     return host.boot_id == report.boot_id, clock
 
 

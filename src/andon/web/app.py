@@ -14,6 +14,7 @@ from andon.web.enrolment import enrol
 from andon.web.host_changes import HOST_CHANGES
 from andon.web.no_nul import NoNul
 from andon.web.read_api import ENDPOINTS
+from andon.web.switches import SWITCH_CHANGES
 
 
 def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlette:
@@ -24,7 +25,7 @@ def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlett
         Route("/agent/v1/enrol", enrol, methods=["POST"]),
         Route("/agent/v1/sync", agents.sync, methods=["POST"]),
         *(Route(endpoint.path, endpoint.handler, methods=["GET"]) for endpoint in ENDPOINTS),
-        *(Route(change.path, change.handler, methods=["POST"]) for change in HOST_CHANGES),
+        *(Route(change.path, change.handler, methods=["POST"]) for change in (*HOST_CHANGES, *SWITCH_CHANGES)),
         Route("/openapi.json", openapi.openapi, methods=["GET"]),
         Route("/metrics", health.metrics, methods=["GET"]),
         Route("/healthz", health.healthz, methods=["GET"]),

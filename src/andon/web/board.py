@@ -10,7 +10,7 @@ from starlette.responses import Response
 from andon.model.api import DeliveryView, HostView, JobView, PoolView
 from andon.model.claim_states import ClaimState
 from andon.model.job_states import JobStatus
-from andon.store import budgets, fleet_views, job_views, jobs
+from andon.store import budgets, fleet_views, incidents, job_views, jobs
 from andon.web.control_plane import ControlPlane, control_plane
 from andon.web.headline import Finding, all_well, findings
 from andon.web.html_answers import html
@@ -74,7 +74,7 @@ def read_board(connection: Connection, control: ControlPlane, now: datetime) -> 
         for job in views[len(running) : ends]
         if job.claim and job.claim.state == ClaimState.ORPHANED.value and now - job.claim.since > ANSWER_TAKES
     ]
-    deliveries = fleet_views.delivery_views(connection, 1)
+    deliveries = fleet_views.delivery_views(connection, 1, arrived=True)
     return Board(
         hosts=tuple(HostRow(host=host, cells=cells(host, on_slots, notes)) for host in hosts),
         pools=tuple(fleet_views.pool_views(connection, control.config)),
@@ -85,6 +85,8 @@ def read_board(connection: Connection, control: ControlPlane, now: datetime) -> 
             budgets=budgets.degraded(connection),
             unserved=counts.get((JobStatus.QUEUED.value, "none"), 0),
             stranded=len(stranded),
+            rails=around.modes,
+            incidents=incidents.live(connection),
             now=now,
         ),
         well=all_well(hosts),

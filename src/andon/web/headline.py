@@ -11,7 +11,11 @@ import msgspec
 
 from andon.model.api import HostView
 from andon.model.budget import BudgetView
+from andon.model.incident_kinds import IncidentCode
+from andon.model.incident_states import IncidentState
+from andon.model.nouns import Incident
 from andon.store.pauses import Pause
+from andon.store.rail_gate import Modes
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +87,38 @@ def _slots(hosts: Sequence[HostView]) -> list[Finding]:
     return made
 
 
+def _rails(rails: Modes, now: datetime) -> list[Finding]:
+    made: list[Finding] = []
+    for state in rails.capped(now):
+        since = state.capped_since(now)
+        text = (
+            f"The rail {state.rail} reached its cap of {state.cap} acts a minute at {since:%H:%M} UTC; the rest waits."
+        )
+        made.append(Finding(lamp="amber", text=text))
+    for rail, state in rails.states.items():
+        if state.switch is not None and state.switch != "act" and rails.of(rail) != rails.fleet:
+            words = "is switched off" if state.switch == "off" else "is switched to observe"
+            made.append(Finding(lamp="amber", text=f"The rail {state.rail} {words}: {state.reason}"))
+    return made
+
+
+_OF_A_HOST = frozenset({IncidentCode.HOST_SILENT})
+"""Said with the host's own sentence."""
+
+
+def _incidents(incidents: Sequence[Incident]) -> list[Finding]:
+    """What is open, at its moment of opening: easing ones are over as far as one sees."""
+    return [
+        Finding(
+            lamp="red" if each.severity == "page" else "amber",
+            text=f"{each.title} (since {each.opened_at:%H:%M} UTC).",
+            href="/incidents",
+        )
+        for each in incidents
+        if each.state is IncidentState.OPEN and each.code not in _OF_A_HOST
+    ]
+
+
 def findings(
     hosts: Sequence[HostView],
     *,
@@ -91,18 +127,23 @@ def findings(
     budgets: Sequence[BudgetView] = (),
     unserved: int,
     stranded: int,
+    rails: Modes,
+    incidents: Sequence[Incident] = (),
     now: datetime,
 ) -> tuple[Finding, ...]:
     """Everything that is wrong, the gravest first.
 
     `missing` is what keeps the control plane from being ready; `budgets` are those at GitHub; `unserved` and
     `stranded` count jobs whose labels no pool serves, and jobs whose runner is in doubt for longer than an
-    answer takes.
+    answer takes; `rails` say which automatic acts are held back. `incidents` are those that are not closed.
     """
     made: list[Finding] = []
     if missing is not None:
         made.append(Finding(lamp="red", text=f"The control plane is not ready: {missing}"))
-    made += _silent(hosts)
+    made += _incidents(incidents)
+    lost = any(each.code is IncidentCode.FLEET_SILENT and each.state is IncidentState.OPEN for each in incidents)
+    # One cause is one sentence: a lost fleet is said once, not for each host again.
+    made += [each for each in _silent(hosts) if not (lost and each.lamp == "red")]
     made += _slots(hosts)
     for pause in sorted(pauses, key=lambda each: (each.owner, each.repository, each.pool)):
         if pause.until > now:
@@ -118,6 +159,7 @@ def findings(
     if stranded:
         text = f"{count(stranded, 'job')} lost {'its' if stranded == 1 else 'their'} runner; GitHub is being asked."
         made.append(Finding(lamp="amber", text=text, href="/queue"))
+    made += _rails(rails, now)
     return tuple(sorted(made, key=lambda each: each.lamp != "red"))
 
 

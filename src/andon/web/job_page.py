@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from andon.model.api import JobView
 from andon.model.nouns import Claim, Job
+from andon.rules.runner_causes import cause_of_claim
 from andon.store import claims, job_views, jobs, journal
 from andon.web.answers import Refusal
 from andon.web.control_plane import ControlPlane, control_plane
@@ -98,5 +99,6 @@ async def job_page(request: Request) -> Response:
         job=found.view,
         bars=bars(found.spans),
         totals=_totals(found.spans, now),
+        cause_of=cause_of_claim,
         github_url=github_url(control.config.github.api_url, found.job),
     )

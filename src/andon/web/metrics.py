@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from andon import __version__
 from andon.model.config import Config
-from andon.store import budgets, fleet_views, jobs
+from andon.store import budgets, fleet_views, incidents, jobs
 
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_deliveries_total": ("Webhook deliveries by what became of them.", ("event", "outcome", "reason")),
@@ -18,6 +18,7 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_rescues_total": ("Claims given back after GitHub was asked, by what it said of the job.", ("kind",)),
     "andon_github_calls_total": ("Calls to GitHub's API.", ("endpoint", "status")),
     "andon_automatic_acts_total": ("Automatic acts, by rail and by whether they acted.", ("rail", "mode")),
+    "andon_rail_capped_total": ("Times that a rail of automatic acts reached its cap, once an event.", ("rail",)),
     "andon_sweeps_failed_total": ("Sweeps of a repository that a failed read ended.", ("failure",)),
 }
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -25,6 +26,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_oldest_dispatchable_seconds": ("Age of the oldest queued job without a claim.", ("pool",)),
     "andon_slots": ("Slots by what they do.", ("pool", "state")),
     "andon_pool_wanted_slots": ("Slots that running and waiting work would fill.", ("pool",)),
+    "andon_incidents": ("Incidents that are not closed.", ("code", "severity")),
     "andon_hosts": ("Hosts by our intent and by what we see of them.", ("intent", "observed")),
     "andon_oldest_unbooted_seconds": ("Age of the oldest claim whose runner has not come up.", ()),
     "andon_build_info": ("The version that runs.", ("version",)),
@@ -36,6 +38,8 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_loop_last_success_timestamp_seconds": ("When a loop last ended a pass well.", ("loop",)),
 }
 
+_READ_WHOLE = ("andon_jobs", "andon_oldest_dispatchable_seconds", "andon_slots", "andon_hosts", "andon_incidents")
+
 
 class Facts:
     """What the gauges show, read in one go."""
@@ -43,6 +47,7 @@ class Facts:
     def __init__(self, connection: Connection, config: Config) -> None:
         self.jobs = fleet_views.open_job_counts(connection)
         self.hosts = fleet_views.host_counts(connection)
+        self.incidents = incidents.counts(connection)
         self.oldest = jobs.oldest_queued_at(connection)
         self.unbooted = fleet_views.oldest_unbooted(connection)
         self.pools = fleet_views.pool_views(connection, config)
@@ -81,7 +86,7 @@ class Metrics:
 
     def render(self, facts: Facts, now: datetime) -> bytes:
         """The text that a scrape gets."""
-        for name in ("andon_jobs", "andon_oldest_dispatchable_seconds", "andon_slots", "andon_hosts"):
+        for name in _READ_WHOLE:
             # What is no longer there must not keep its last value.
             self._gauges[name].clear()
         remaining = self._gauges["andon_github_budget_remaining"]
@@ -94,6 +99,8 @@ class Metrics:
             self._gauges["andon_jobs"].labels(status=status, pool=pool).set(count)
         for (intent, observed), count in facts.hosts.items():
             self._gauges["andon_hosts"].labels(intent=intent, observed=observed).set(count)
+        for (code, severity), count in facts.incidents.items():
+            self._gauges["andon_incidents"].labels(code=code, severity=severity).set(count)
         for (pool, state), count in facts.slots.items():
             self._gauges["andon_slots"].labels(pool=pool, state=state).set(count)
         for pool in facts.pools:

@@ -14,6 +14,9 @@ from andon.web.auth import require_reader
 from andon.web.host_changes import HOST_CHANGES
 from andon.web.ingest import Stored
 from andon.web.read_api import ENDPOINTS, MAX_LIMIT, Endpoint
+from andon.web.switches import SWITCH_CHANGES
+
+_CHANGES = (*HOST_CHANGES, *SWITCH_CHANGES)
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def _plain(schema: Any) -> Any:
 def describe() -> dict[str, Any]:
     """The OpenAPI 3.1 description of everything that programs may call."""
     shapes: list[Any] = [endpoint.gives for endpoint in ENDPOINTS]
-    shapes += [shape for one in HOST_CHANGES for shape in (one.takes, one.gives)]
+    shapes += [shape for one in _CHANGES for shape in (one.takes, one.gives)]
     others = [ErrorBody, Stored, EnrolRequest, EnrolAnswer, SyncRequest, SyncAnswer]
     schemas, components = msgspec.json.schema_components([*shapes, *others], ref_template="#/components/schemas/{name}")
     error, stored, enrol_request, enrol_answer, sync_request, sync_answer = schemas[len(shapes) :]
@@ -83,7 +86,7 @@ def describe() -> dict[str, Any]:
     paths["/webhooks/github"] = change(
         "A webhook delivery, signed.", {"type": "object"}, "202", stored, 400, 401, 413, 503
     )
-    for number, one in enumerate(HOST_CHANGES):
+    for number, one in enumerate(_CHANGES):
         takes, gives = schemas[len(ENDPOINTS) + 2 * number :][:2]
         summary = (one.handler.__doc__ or "").strip()
         made = change(summary, takes, "202", gives, 400, 401, 403, 404, 409, 413, 422)

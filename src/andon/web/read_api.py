@@ -10,9 +10,22 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from andon.model.api import DeliveryView, HostView, JobView, JournalLine, OwnerView, Page, PoolView, RunnerView, RunView
+from andon.model.api import (
+    DeliveryView,
+    HostView,
+    IncidentView,
+    JobView,
+    JournalLine,
+    OwnerView,
+    Page,
+    PoolView,
+    RunnerView,
+    RunView,
+    SwitchView,
+)
+from andon.model.incident_states import IncidentState
 from andon.model.why import Why
-from andon.store import fleet_views, job_views, jobs, journal
+from andon.store import fleet_views, incidents, job_views, jobs, journal, rail_gate, runner_views
 from andon.store.job_views import Filter
 from andon.web.answers import Refusal, answer
 from andon.web.auth import require_reader
@@ -188,9 +201,11 @@ async def get_host(request: Request) -> Response:
 
 
 async def list_runners(request: Request) -> Response:
-    """The runners of live claims, by name."""
+    """Our runners by name: GitHub's list, process and heartbeat, and the verdict that they give together."""
     require_reader(request)
-    items, after = _named(request, await _read(control_plane(request), fleet_views.runner_views))
+    control = control_plane(request)
+    now = control.clock.now()
+    items, after = _named(request, await _read(control, lambda connection: runner_views.runner_views(connection, now)))
     return answer(Page[RunnerView](items=items, next=after))
 
 
@@ -239,6 +254,42 @@ async def list_deliveries(request: Request) -> Response:
     return answer(Page[DeliveryView](items=tuple(view for _, view in found), next=after))
 
 
+async def list_incidents(request: Request) -> Response:
+    """Incidents, newest first."""
+    require_reader(request)
+    limit, cursor, given = _limit(request), request.query_params.get("cursor"), request.query_params.get("state")
+    states = [each.value for each in IncidentState]
+    if given is not None and given not in states:
+        raise Refusal(422, f'state "{given[:40]}" is none of {", ".join(states)}.')
+    state = None if given is None else IncidentState(given)
+    found = await _read(
+        control_plane(request), lambda connection: incidents.newest(connection, limit, before=cursor, state=state)
+    )
+    items = tuple(incidents.view(each) for each in found)
+    return answer(Page[IncidentView](items=items, next=found[-1].id if len(found) == limit else None))
+
+
+async def get_incident(request: Request) -> Response:
+    """One incident."""
+    require_reader(request)
+    wanted = str(request.path_params["id"])
+    found = await _read(control_plane(request), lambda connection: incidents.get(connection, wanted))
+    if found is None:
+        raise Refusal(404, f'No incident "{wanted[:80]}" is known here.')
+    return answer(incidents.view(found))
+
+
+async def list_switches(request: Request) -> Response:
+    """The rails of automatic acts: what each may do, and how much of its cap is used."""
+    require_reader(request)
+    control = control_plane(request)
+    fleet, now = control.config.rails.mode, control.clock.now()
+    items, after = _counted(
+        request, await _read(control, lambda connection: rail_gate.switch_views(connection, fleet, now))
+    )
+    return answer(Page[SwitchView](items=items, next=after))
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the API: its path, its handler, the shape it gives, the filters it takes."""
 
@@ -264,8 +315,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(path="/api/v1/hosts/{name}", handler=get_host, gives=HostView),
     Endpoint(path="/api/v1/pools", handler=list_pools, gives=Page[PoolView], query=_PAGING),
     Endpoint(path="/api/v1/owners", handler=list_owners, gives=Page[OwnerView], query=_PAGING),
+    Endpoint(path="/api/v1/incidents", handler=list_incidents, gives=Page[IncidentView], query=(*_PAGING, "state")),
+    Endpoint(path="/api/v1/incidents/{id}", handler=get_incident, gives=IncidentView),
     Endpoint(path="/api/v1/journal", handler=list_journal, gives=Page[JournalLine], query=(*_PAGING, "host")),
     Endpoint(
         path="/api/v1/deliveries", handler=list_deliveries, gives=Page[DeliveryView], query=(*_PAGING, "state", "since")
     ),
+    Endpoint(path="/api/v1/switches", handler=list_switches, gives=Page[SwitchView], query=_PAGING),
 )

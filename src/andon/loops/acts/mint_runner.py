@@ -16,11 +16,13 @@ from andon.github.runner_payloads import JitAnswer, RunnerObject
 from andon.loops.acts.next_try import next_try
 from andon.loops.claims import give_back
 from andon.loops.fleet import Fleet
+from andon.loops.rails import admitted
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.rules.backoff import backoff
+from andon.rules.rails import FREE_NAME
 from andon.store import claims, jobs, outbox, pauses
 from andon.store.claims import Change, advance
 from andon.store.outbox import Act
@@ -144,7 +146,9 @@ async def _free_the_name(fleet: Fleet, act: Act, claim: Claim) -> None:
     scope = fleet.scope(act.payload["owner"], act.payload["repository"])
     found = await fleet.github.find_runner(scope, act.payload["name"])
     pause = backoff(act.attempts)
-    if isinstance(found, RunnerObject) and not await fleet.write(lambda tx: _may_free_the_name(tx, act, claim)):
+    if isinstance(found, RunnerObject) and not await admitted(
+        fleet, act, FREE_NAME, still=lambda tx: _may_free_the_name(tx, act, claim)
+    ):
         return
     if isinstance(found, Failed):
         reason = f"the name exists; its registration could not be looked up: {found.message}"

@@ -16,13 +16,14 @@ from andon.loops.acts.learn import keep_answer
 from andon.loops.acts.looks import forget, look_again, with_this_one
 from andon.loops.acts.next_try import is_out_of_reach, next_try
 from andon.loops.fleet import Fleet
-from andon.loops.rails import RELEASE, hold_back
+from andon.loops.rails import admitted
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.model.wire import SlotState
 from andon.rules.claim_doubt import LOOKS, LOOKS_APART, DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict, judge
+from andon.rules.rails import RELEASE
 from andon.store import claims, hosts, jobs, outbox
 from andon.store.claims import Change, advance
 from andon.store.outbox import Act
@@ -67,12 +68,10 @@ async def resolve_claim(fleet: Fleet, act: Act) -> None:
     runner = _runner_fact(found)
     verdict = judge(evidence.job, runner, evidence.process)
     facts = evidence.facts(runner)
-    if await _is_held_back(fleet, act, verdict, facts):
+    if not await _may_give_up(fleet, act, evidence, verdict, facts):
         return
     runner_id = found.id if found is not None else claim.runner_id
     if verdict.act is DoubtAct.REMOVE and runner_id is not None:
-        if not await fleet.write(lambda tx: _is_as_judged(tx, act, evidence.claim)):
-            return
         failure = await fleet.github.delete_runner(scope, runner_id)
         if failure is not None and failure.kind is not FailureClass.GONE:
             await _not_answered(fleet, act, evidence, failure, "the registration was not removed: ")
@@ -96,15 +95,16 @@ async def _not_answered(fleet: Fleet, act: Act, evidence: _Evidence, failed: Fai
         await fleet.write(
             lambda tx: outbox.postpone(tx, act, until=until, reason=f"{verdict.reason}: {failed.message}")
         )
-    elif not await _is_held_back(fleet, act, verdict, facts):
+    elif await _may_give_up(fleet, act, evidence, verdict, facts):
         await _carry_out(fleet, act, evidence, verdict, facts)
 
 
-async def _is_held_back(fleet: Fleet, act: Act, verdict: Verdict, facts: dict[str, str]) -> bool:
-    if verdict.act not in _GIVES_UP or fleet.acts_on(RELEASE.rail):
-        return False
-    await hold_back(fleet, act, RELEASE, {"because": verdict.reason, **facts})
-    return True
+async def _may_give_up(fleet: Fleet, act: Act, evidence: _Evidence, verdict: Verdict, facts: dict[str, str]) -> bool:
+    """Asks the rail, if the verdict is an act at all; directly before a registration is removed."""
+    if verdict.act not in _GIVES_UP:
+        return True
+    because = {"because": verdict.reason, **facts}
+    return await admitted(fleet, act, RELEASE, because, still=lambda tx: _is_as_judged(tx, act, evidence.claim))
 
 
 async def _carry_out(fleet: Fleet, act: Act, evidence: _Evidence, verdict: Verdict, facts: dict[str, str]) -> None:
@@ -113,7 +113,6 @@ async def _carry_out(fleet: Fleet, act: Act, evidence: _Evidence, verdict: Verdi
         return
     fleet.log.info("claim.judged", claim=claim.id, job=claim.job_id, verdict=verdict.act.value, **facts)
     if verdict.act in _GIVES_UP:
-        fleet.count("andon_automatic_acts_total", rail=RELEASE.rail.value, mode="act")
         fleet.count("andon_rescues_total", kind=evidence.job.value)
 
 

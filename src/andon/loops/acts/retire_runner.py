@@ -7,9 +7,12 @@ for it: it is tried with growing pauses, and no longer than the registration can
 from datetime import timedelta
 
 from andon.github.outcomes import Failed, FailureClass
+from andon.github.runner_payloads import RunnerObject
 from andon.loops.acts.next_try import next_slow_try
 from andon.loops.fleet import Fleet
+from andon.loops.rails import admitted
 from andon.model.claim_states import LIVE
+from andon.rules.rails import rail_of
 from andon.store import claims, outbox
 from andon.store.outbox import Act
 from andon.store.transaction import Tx
@@ -28,8 +31,11 @@ async def retire_runner(fleet: Fleet, act: Act) -> None:
     result = "not registered"
     if isinstance(found, Failed):
         failure = found
+    elif found is not None and _is_another(act, found):
+        result = "left alone: it is not as it was when its removal was ordered"
     elif found is not None:
-        if not await fleet.write(lambda tx: _may_remove(tx, act)):
+        on = rail_of(act.kind)
+        if on is not None and not await admitted(fleet, act, on, still=lambda tx: _may_remove(tx, act)):
             return
         failure = await fleet.github.delete_runner(scope, found.id)
         result = "removed"
@@ -49,6 +55,13 @@ async def retire_runner(fleet: Fleet, act: Act) -> None:
         fleet.log.warning("runner.not_retired", runner=act.payload["name"], message=message)
         return
     await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=message))
+
+
+def _is_another(act: Act, found: RunnerObject) -> bool:
+    """Whether the removal was ordered of an entry that was seen offline, and this one is not it (R32)."""
+    if act.payload.get("only") != "offline":
+        return False
+    return found.id != act.payload["runner_id"] or found.busy or found.status != "offline"
 
 
 def _may_remove(tx: Tx, act: Act) -> bool:

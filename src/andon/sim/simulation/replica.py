@@ -35,6 +35,8 @@ WIDE = Periods(
     budgets=60.0,
     claims=60.0,
     hosts=10.0,
+    incidents=15.0,
+    knock=30.0,
     leadership=Terms(lasts=timedelta(minutes=30), trusted=timedelta(minutes=20), renew_s=300.0),
 )
 """Nets for a control plane that is alone on its database and loses no nudge: a net that catches something

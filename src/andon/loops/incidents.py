@@ -1,0 +1,129 @@
+"""Loop "incidents": what the fleet, GitHub and our own clock show becomes incidents, one for each cause (R36).
+
+The verdicts are `rules.liveness_fleet`. An incident eases only when something shows that its cause is
+gone, and closes when it stayed away for its kind's quiet time.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from andon.loops.fleet import Fleet
+from andon.model.host_states import HostObserved
+from andon.model.incident_kinds import IncidentCode
+from andon.model.nouns import Incident
+from andon.rules.liveness_fleet import Finding, HostFact, Situation, cleared, verdicts
+from andon.store import claims, hosts, incidents
+from andon.store.transaction import Tx
+
+
+class KeepIncidents:
+    """One pass opens, eases and closes."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._left: tuple[float, datetime] | None = None
+        """By both clocks, when the last call ended: between two calls nothing of ours should take long."""
+        self._generation: int | None = None
+        """Of the lease at the last good pass: another one means that somebody else may have watched."""
+        self._heard_since: datetime | None = None
+
+    async def run_once(self) -> float | None:
+        """Follows what is known now."""
+        pause, counted = self._stood_still()
+        try:
+            await self._follow(pause, counted)
+        finally:
+            self._left = (self._fleet.clock.monotonic(), self._fleet.clock.now())
+        return None
+
+    def _stood_still(self) -> tuple[timedelta | None, timedelta | None]:
+        """How long nothing was called, by the clock that says more, and by the one that cannot be set."""
+        if self._left is None:
+            return None, None
+        counted = timedelta(seconds=self._fleet.clock.monotonic() - self._left[0])
+        return max(counted, self._fleet.clock.now() - self._left[1]), counted
+
+    async def _follow(self, pause: timedelta | None, counted: timedelta | None) -> None:
+        lease = self._fleet.lease()
+        if lease is None:
+            self._heard_since = None
+            return
+        watched = lease.generation == self._generation
+        now = self._fleet.clock.now()
+        known, live = await self._fleet.store.read(_read)
+        if not any(host.observed is HostObserved.REPORTING for host in known):
+            self._heard_since = None
+        elif self._heard_since is None:
+            self._heard_since = now
+        at = Situation(
+            now=now,
+            hosts=known,
+            api=self._fleet.github.health(),
+            heard_since=self._heard_since,
+            pause=pause if watched else None,
+            counted=counted,
+        )
+        found = verdicts(at)
+        if found or live:
+            await self._fleet.write(lambda tx: follow(tx, found, at))
+        self._generation = lease.generation
+        for finding in found:
+            if not any(_same(finding, each) for each in live):
+                self._fleet.log.warning("incident.opened", code=finding.code.value, subject=finding.subject_id)
+
+
+def follow(tx: Tx, found: Sequence[Finding], at: Situation) -> None:
+    """Writes down what the verdicts mean for the incidents that there are."""
+    live = incidents.live(tx.connection)
+    for finding in found:
+        known = next((each for each in live if _same(finding, each)), None)
+        if known is not None:
+            incidents.goes_on(tx, known, finding)
+            continue
+        opened = incidents.open_once(tx, finding, caused_by=_cause(finding, live))
+        if opened is not None:
+            live.append(opened)
+    for incident in live:
+        if any(_same(finding, incident) for finding in found):
+            incidents.past_deadline(tx, incident)
+            continue
+        reason = cleared(incident.code, incident.subject_id, at)
+        if reason is not None and incident.state is incidents.IncidentState.OPEN:
+            incidents.ease(tx, incident, reason)
+        else:
+            incidents.past_deadline(tx, incident)
+
+
+def _same(finding: Finding, incident: Incident) -> bool:
+    return (finding.code, finding.subject_kind, finding.subject_id) == (
+        incident.code,
+        incident.subject_kind,
+        incident.subject_id,
+    )
+
+
+def _cause(finding: Finding, live: Sequence[Incident]) -> str | None:
+    """A host that stays away after the whole fleet was lost is a consequence of that."""
+    if finding.code is not IncidentCode.HOST_SILENT:
+        return None
+    for code in (IncidentCode.CONTROL_PLANE_ASLEEP, IncidentCode.FLEET_SILENT):
+        if (cause := incidents.live_of(live, code)) is not None:
+            return cause.id
+    return None
+
+
+def _read(connection: Connection) -> tuple[list[HostFact], list[Incident]]:
+    _, live_by_host = claims.live_counts(connection)
+    known = [
+        HostFact(
+            name=host.name,
+            observed=host.observed,
+            intent=host.intent,
+            last_seen=host.last_seen,
+            works=bool(live_by_host.get(host.name)),
+        )
+        for host in hosts.all_hosts(connection)
+    ]
+    return known, incidents.live(connection)

@@ -1,0 +1,232 @@
+"""Four verdicts about the fleet as a whole, told apart by what each side still says (R36).
+
+A host is lost when others are heard; the whole fleet when nobody is, and GitHub is; GitHub is down when
+its answers fail while we are not cut off; and the control plane was asleep when its own clock shows
+it, or is cut off when it hears nobody at all. One cause is one finding: what follows from it is not
+found again, and an unanswered question finds nothing (law 4).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from andon.model.host_states import SILENT_AFTER, HostObserved, Intent
+from andon.model.incident_kinds import IncidentCode
+from andon.model.wire import HOLD_SECONDS
+
+HEARD_LATER = timedelta(seconds=HOLD_SECONDS + 2)
+"""Hosts speak at least every 25 s: one heard this much later than another was heard after that one's silence
+began, and does not share its cause."""
+FAILING_FOR = timedelta(seconds=30)
+FAILURES = 3
+UNANSWERED = 2
+"""So many failures in a row, or so many of which none was an answer at all, are an outage and no accident."""
+ASLEEP = timedelta(seconds=60)
+"""A pause of our own that is shorter is nothing to tell of."""
+FLEET = "fleet"
+
+
+class HostFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One host as it was heard last."""
+
+    name: str
+    observed: HostObserved
+    intent: Intent
+    last_seen: datetime | None
+    works: bool
+    """A live claim stands on it."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether its silence matters: somebody who put an idle host aside may switch it off (N5)."""
+        put_aside = self.intent in (Intent.CORDONED, Intent.DRAINING)
+        return self.observed is not HostObserved.UNKNOWN and (self.works or not put_aside)
+
+
+class Reach(StrEnum):
+    """What GitHub's API says to us."""
+
+    ANSWERS = "answers"
+    FAILS = "fails"
+    """It answers, with 5xx or with what is no answer of its API."""
+    SILENT = "silent"
+    """Nothing comes back: it is away, or we are."""
+    UNKNOWN = "unknown"
+    """Not asked since, or not often enough."""
+
+
+class ApiFact(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last calls to GitHub went."""
+
+    answered_at: datetime | None
+    """The last answer of the API itself; refusals are answers too."""
+    answering_since: datetime | None = None
+    """The first answer in a row."""
+    failing_since: datetime | None
+    """The first failure after it; None: the last call was answered."""
+    failures: int = 0
+    """In a row."""
+    unanswered: int = 0
+    """In a row: nothing came back at all."""
+    said: str | None = None
+    """The last failure."""
+
+    def reach(self, now: datetime) -> Reach:
+        """The judgement; a few failures are none yet."""
+        if self.failing_since is None:
+            return Reach.UNKNOWN if self.answered_at is None else Reach.ANSWERS
+        began = self.failing_since if self.answered_at is None else self.answered_at
+        if now - began < FAILING_FOR:
+            return Reach.UNKNOWN
+        if self.unanswered == self.failures and self.unanswered >= UNANSWERED:
+            return Reach.SILENT
+        return Reach.FAILS if self.failures >= FAILURES else Reach.UNKNOWN
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the verdicts look at."""
+
+    now: datetime
+    hosts: Sequence[HostFact]
+    api: ApiFact
+    heard_since: datetime | None
+    """Since when somebody has been heard without a break; None: nobody is heard."""
+    pause: timedelta | None = None
+    """How long this process just did nothing, while nobody else led; None: nobody can tell."""
+    counted: timedelta | None = None
+    """How much of it the clock that cannot be set has counted."""
+
+    @property
+    def slept(self) -> timedelta | None:
+        """The pause, where it is worth telling of."""
+        return self.pause if self.pause is not None and self.pause > ASLEEP else None
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One verdict that holds now."""
+
+    code: IncidentCode
+    subject_kind: str
+    subject_id: str
+    title: str
+    facts: dict[str, object]
+    hosts: tuple[str, ...] = ()
+    """Whose jobs it concerns; empty: everybody's."""
+
+
+def verdicts(at: Situation) -> tuple[Finding, ...]:
+    """Every verdict that holds, the one that explains the others first."""
+    made: list[Finding] = []
+    if (slept := at.slept) is not None:
+        seconds = int(slept.total_seconds())
+        title = f"The control plane stood still for {seconds} s; nobody was heard meanwhile"
+        if at.counted is not None and at.counted <= ASLEEP:
+            title = f"The clock went on by {seconds} s at once: the machine slept, or its clock was set"
+        counted = None if at.counted is None else int(at.counted.total_seconds())
+        made.append(_own(title, {"pause_s": seconds, "counted_s": counted}))
+    known = [host for host in at.hosts if host.counts]
+    silent = [host for host in known if host.observed is HostObserved.SILENT]
+    # Whoever speaks is heard, put aside or not.
+    heard = [host for host in at.hosts if host.observed is HostObserved.REPORTING]
+    reach = at.api.reach(at.now)
+    if silent and not heard and reach is Reach.SILENT:
+        names = tuple(host.name for host in silent)
+        title = "The control plane is cut off: no host reports, and GitHub does not answer"
+        return tuple(made) or (_own(title, {"hosts": list(names), **_api_facts(at.api)}),)
+    if silent and not heard:
+        if reach is Reach.FAILS or (reach is Reach.ANSWERS and _settled(at.api.answering_since, at.now)):
+            made.append(_fleet(silent, at.api))
+        elif reach is Reach.UNKNOWN and at.api.failing_since is None:
+            # GitHub was never asked: there is nothing of ours there.
+            made.append(_fleet(silent, at.api))
+    elif _settled(at.heard_since, at.now):
+        latest = max((host.last_seen for host in heard if host.last_seen is not None), default=at.now)
+        made += [_host(host) for host in silent if host.last_seen is None or latest - host.last_seen >= HEARD_LATER]
+    if reach is Reach.FAILS or (reach is Reach.SILENT and _heard_since(at.hosts, at.api)):
+        title = "GitHub's API " + ("fails" if reach is Reach.FAILS else "does not answer")
+        facts = _api_facts(at.api)
+        made.append(
+            Finding(code=IncidentCode.GITHUB_DOWN, subject_kind="github", subject_id="api", title=title, facts=facts)
+        )
+    return tuple(made)
+
+
+def cleared(code: IncidentCode, subject_id: str, at: Situation) -> str | None:
+    """What shows that the cause of an open incident is gone; None: nothing does, and it stays as it is."""
+    heard = [host.name for host in at.hosts if host.observed is HostObserved.REPORTING]
+    reach = at.api.reach(at.now)
+    if code is IncidentCode.HOST_SILENT:
+        host = next((host for host in at.hosts if host.name == subject_id), None)
+        if host is None:
+            return "the host was taken away"
+        if host.observed is HostObserved.REPORTING:
+            return "the host reports again"
+        return None if host.counts else "the host was put aside, and nothing of ours is on it"
+    if code is IncidentCode.FLEET_SILENT:
+        if not any(host.counts for host in at.hosts):
+            return "no host is left that should report"
+        return f"{heard[0]} reports again" if heard else None
+    if code is IncidentCode.GITHUB_DOWN:
+        return "GitHub's API answers again" if reach is Reach.ANSWERS else None
+    if code is IncidentCode.CONTROL_PLANE_ASLEEP and at.slept is None:
+        if heard or not any(host.counts for host in at.hosts):
+            return "the control plane is awake, and whoever reports is heard"
+        return "the control plane is awake, and GitHub answers it" if reach in (Reach.ANSWERS, Reach.FAILS) else None
+    return None
+
+
+def _settled(since: datetime | None, now: datetime) -> bool:
+    """After we were cut off, or nobody was heard, hosts come back one by one: each gets its time."""
+    return since is not None and now - since >= SILENT_AFTER
+
+
+def _heard_since(known: Sequence[HostFact], api: ApiFact) -> bool:
+    """Whether somebody was heard after GitHub fell silent: then it is not we who are cut off."""
+    began = api.failing_since
+    if not known or began is None:
+        return True
+    return any(host.last_seen is not None and host.last_seen > began for host in known)
+
+
+def _own(title: str, facts: dict[str, object]) -> Finding:
+    code = IncidentCode.CONTROL_PLANE_ASLEEP
+    return Finding(code=code, subject_kind="controlplane", subject_id=FLEET, title=title, facts=facts)
+
+
+def _fleet(silent: Sequence[HostFact], api: ApiFact) -> Finding:
+    names = tuple(host.name for host in silent)
+    count = "The only host is" if len(names) == 1 else f"All {len(names)} hosts are"
+    return Finding(
+        code=IncidentCode.FLEET_SILENT,
+        subject_kind=FLEET,
+        subject_id=FLEET,
+        title=f"No host reports: {count} silent",
+        facts={"hosts": list(names), "last_seen": _latest(silent), **_api_facts(api)},
+        hosts=names,
+    )
+
+
+def _host(host: HostFact) -> Finding:
+    return Finding(
+        code=IncidentCode.HOST_SILENT,
+        subject_kind="host",
+        subject_id=host.name,
+        title=f"Host {host.name} does not report, while others do",
+        facts={"last_seen": _latest([host])},
+        hosts=(host.name,),
+    )
+
+
+def _latest(hosts: Sequence[HostFact]) -> str | None:
+    seen = max((host.last_seen for host in hosts if host.last_seen is not None), default=None)
+    return None if seen is None else seen.isoformat()
+
+
+def _api_facts(api: ApiFact) -> dict[str, object]:
+    return {
+        "github_answered_at": None if api.answered_at is None else api.answered_at.isoformat(),
+        "github_failures": api.failures,
+        "github_said": api.said,
+    }
