@@ -218,6 +218,10 @@ def test_cancel_goes_from_int_to_term_to_kill_and_always_steps_still_run(
     assert gone
 
 
+def diagnostics_of(runner: Any) -> str:
+    return "".join(path.read_text() for path in (runner.folder / "_diag").glob("Worker_*.log"))
+
+
 def test_a_running_always_step_is_not_ended_by_a_cancel(server: Any, start: Start, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
@@ -225,7 +229,7 @@ def test_a_running_always_step_is_not_ended_by_a_cancel(server: Any, start: Star
     runner = start(timings={})
     server.wait(lambda: server.bodies("PATCH", "/steps"))
     server.say({"kind": "cancel", "job_id": 7})
-    server.wait(lambda: not server.messages and len(server.bodies("GET", "wait_s=50")) >= 3)
+    runner.wait_until(lambda: "told to stop: cancel" in diagnostics_of(runner))
     gate.write_text("go\n")
     runner.exit_code()
     assert "kept going" in server.lines()

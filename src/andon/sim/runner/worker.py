@@ -44,7 +44,7 @@ def main() -> int:
         return 1
     timings = Timings(**cast("dict[str, Any]", order["timings"]))
     stop = Stop()
-    threading.Thread(target=_follow, args=(lines, stop), daemon=True).start()
+    threading.Thread(target=_follow, args=(lines, stop, diagnostics), daemon=True).start()
     diagnostics.note(f"job {order['job']['id']} {order['job']['name']!r} starts")
     root = Path.cwd()
     log = JobLog(root / "_diag" / "pages" / f"job-{order['job']['id']}.log")
@@ -111,9 +111,11 @@ def _complete(
     server.close()
 
 
-def _follow(lines: Iterator[bytes], stop: Stop) -> None:
+def _follow(lines: Iterator[bytes], stop: Stop, diagnostics: Diagnostics) -> None:
     for line in lines:
-        stop.request(str(json.loads(line)["reason"]))
+        reason = str(json.loads(line)["reason"])
+        stop.request(reason)
+        diagnostics.note(f"told to stop: {reason}")
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
