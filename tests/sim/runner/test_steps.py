@@ -57,12 +57,12 @@ def test_githubs_variables_are_there_and_the_jit_config_is_not(server: Any, star
         "RUNNER_ENVIRONMENT": "self-hosted",
         "RUNNER_TEMP": str(folder / "_temp"),
         "RUNNER_TOOL_CACHE": str(folder / "_tool"),
-        "RUNNER_TRACKING_ID": "github_s1-7",
         "INHERITED": "3",
         "JOB": "2",
         "OWN": "1",
     }
     assert {name: env.get(name) for name in expected} == expected
+    assert re.fullmatch(r"github_s1-7-\d+", env["RUNNER_TRACKING_ID"]), "no other job's, whoever gave its ids"
     assert {"GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "RUNNER_ARCH"} <= env.keys()
 
 

@@ -51,8 +51,9 @@ class JobRun:
         self._stop = stop
         self._timings = timings
         self._failed = False
-        # The session is new for every runner and the job for every session.
-        self._tracking_id = f"github_{order['session']}-{self._job['id']}"
+        # The session is new for every runner and the job for every session; and with the pid, since sandboxes
+        # beside each other may hand out the same ones, and what carries another job's id is not ours to end.
+        self._tracking_id = f"github_{order['session']}-{self._job['id']}-{os.getpid()}"
         self._hooks = {name: environment[name] for name in (HOOK_STARTED, HOOK_COMPLETED) if environment.get(name)}
         self.table = StepTable(self._titles(), reporter)
 
