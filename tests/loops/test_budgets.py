@@ -45,3 +45,16 @@ def test_who_leads_next_sends_nothing_inside_a_pause_that_its_predecessor_was_to
         assert successor.budgets()[0].degraded is not None
 
     play(story)
+
+
+def test_what_was_written_down_earlier_gives_no_quota_back(play: Any) -> None:
+    async def story(world: Any) -> None:
+        await world.sweep()
+        await KeepBudgets(world.fleet).run_once()
+        for _ in range(5):
+            await world.fleet.github.newest_runs("acme/app", 7)
+        before = world.fleet.github.budgets()[0].remaining
+        await KeepBudgets(world.fleet).take_over()
+        assert world.fleet.github.budgets()[0].remaining == before
+
+    play(story)

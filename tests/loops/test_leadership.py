@@ -43,6 +43,34 @@ def test_what_must_be_known_is_read_before_anybody_acts_and_all_are_woken_after(
     asyncio.run(main())
 
 
+def test_the_same_term_taken_up_again_is_not_prepared_anew(store: Store, clock: VirtualClock) -> None:
+    """What an earlier process had written down is older than what this one knows: quotas would go back (I12)."""
+    prepared: list[int] = []
+
+    async def main() -> None:
+        async def before() -> None:
+            prepared.append(1)
+
+        woken: list[int] = []
+        leadership = Leadership(
+            store,
+            clock,
+            logger("test"),
+            holder="me",
+            alone=True,
+            before_leading=before,
+            leads_now=lambda: woken.append(1),
+        )
+        await leadership.run_once()
+        leadership.distrust()
+        assert leadership.lease() is None
+        await leadership.run_once()
+        assert leadership.lease() is not None
+        assert (len(prepared), len(woken)) == (1, 2)
+
+    asyncio.run(main())
+
+
 def test_a_lead_that_cannot_be_prepared_is_not_taken(store: Store, clock: VirtualClock) -> None:
     async def main() -> None:
         async def before() -> None:

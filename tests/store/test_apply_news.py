@@ -126,6 +126,20 @@ def test_late_news_never_moves_an_ended_claim(store: Store) -> None:
     assert claim(store, "clm_1").state is ClaimState.RELEASED
 
 
+def test_the_story_of_a_job_names_the_claim_that_served_it_though_it_was_given_back(store: Store) -> None:
+    """The news of a shuffle comes when the runner is gone and its claim released: said once, and nothing moves."""
+    two_claimed_jobs(store)
+    write(store, lambda tx: tx.connection.execute(claims_table.update().values(state="released")))
+    for status in ("in_progress", "in_progress", "completed"):
+        hear(store, job_id=2, status=status, runner_name="r1", runner_id=11)
+    told = [
+        line.entry
+        for line in read(store, lambda connection: journal.story_of_job(connection, 2))
+        if line.entry.subject_kind == "claim"
+    ]
+    assert [(line.kind, line.subject_id, line.to_state) for line in told] == [("claim.late_word", "clm_1", "released")]
+
+
 def test_an_old_generation_changes_zero_rows(store: Store) -> None:
     two_claimed_jobs(store)
     stale = claim(store, "clm_1")

@@ -139,9 +139,12 @@ class Budget:
             ends = self._monotonic(view.resets_at, now)
             if ends > now.monotonic:
                 self._quota(view.resource).restore(view.limit, view.remaining, ends, view.used)
-        if view.held and view.until is not None and (until := self._monotonic(view.until, now)) > now.monotonic:
-            failure = Failed(kind=FailureClass.RATE_LIMITED, status=None, message=view.degraded or "a pause")
-            self._hold = _Hold(failure=failure, until=until)
+        if view.held and view.until is not None:
+            until = self._monotonic(view.until, now)
+            # A longer pause that we were told of ourselves stays.
+            if until > max(now.monotonic, self._hold.until if self._hold else 0.0):
+                failure = Failed(kind=FailureClass.RATE_LIMITED, status=None, message=view.degraded or "a pause")
+                self._hold = _Hold(failure=failure, until=until)
 
     def _keep_away(
         self, ticket: Ticket, headers: Mapping[str, str], failed: Failed, now: Moment, *, quota_told: bool

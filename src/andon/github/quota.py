@@ -82,7 +82,11 @@ class Quota:
             self._lowest -= 1
 
     def restore(self, limit: int, remaining: int, ends: float, used: int) -> None:
-        """Takes over what an earlier process knew."""
+        """Takes over what an earlier process knew; what this one knows of the same hour, or a later one, stays."""
+        if self.ends is not None and ends < self.ends + SAME_WINDOW_S:
+            if ends > self.ends - SAME_WINDOW_S:
+                self._lowest = min(self._lowest, remaining)
+            return
         self.limit, self._lowest, self.ends, self.used = limit, remaining, ends, used
 
     def _roll(self, now: float) -> None:

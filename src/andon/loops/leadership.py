@@ -54,6 +54,8 @@ class Leadership:
         self._holder = holder
         self._alone = alone
         self._lease: Lease | None = None
+        self._led: int | None = None
+        """The generation of the last term of this process."""
         self._trusted_until = 0.0
         self._answered_until = 0.0
 
@@ -90,8 +92,10 @@ class Leadership:
         ):
             self._log.info("leadership.changed", leads=held is not None, generation=held.generation if held else None)
         taken = held is not None and (self._lease is None or held.generation != self._lease.generation)
-        if taken and self._before_leading is not None:
+        # The same term taken up again brings nothing that we did not know better ourselves.
+        if held is not None and held.generation != self._led and self._before_leading is not None:
             await self._before_leading()
+            self._led = held.generation
         self._lease = held
         self._answered_until = asked + self._terms.lasts.total_seconds()
         if held is not None:

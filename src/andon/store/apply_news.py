@@ -82,6 +82,8 @@ def apply_job_news(tx: Tx, news: JobNews, config: Config) -> Applied | Ignored:
             payload={"repository": job.repository, "job_id": job.id},
         )
     if job.status in (JobStatus.IN_PROGRESS, JobStatus.COMPLETED):
+        if before is None or before.runner_name != job.runner_name:
+            _note_late_word(tx, job, news)
         _bind(tx, job, news, config)
         if job.status is JobStatus.COMPLETED and merged.was is not JobStatus.COMPLETED:
             _expect_the_end(tx, job)
@@ -180,6 +182,29 @@ def _bind(tx: Tx, job: Job, news: JobNews, config: Config) -> None:
             deadline=None if gone else tx.now + job_limit(config, job.repository),
             values={"runner_id": job.runner_id} if job.runner_id else {},
         ),
+    )
+
+
+def _note_late_word(tx: Tx, job: Job, news: JobNews) -> None:
+    """GitHub names a runner whose claim was given back meanwhile: its process had ended, it was listed no more,
+    and the job that it was made for still waited. The claim stays what it is; the job's story tells who served it."""
+    claim = claims.claim_of_runner(tx.connection, job.runner_name) if job.runner_name else None
+    if claim is None or claim.state is not ClaimState.RELEASED:
+        return
+    tx.record(
+        Entry(
+            actor="github",
+            kind="claim.late_word",
+            subject_kind="claim",
+            subject_id=claim.id,
+            generation=claim.generation,
+            from_state=claim.state.value,
+            to_state=claim.state.value,
+            reason=f"GitHub named {job.runner_name} as the runner of job {job.id} after its claim was given back",
+            evidence={"source": news.source, "runner": job.runner_name, "released": claim.reason},
+            job_id=job.id,
+            host=claim.host,
+        )
     )
 
 

@@ -40,6 +40,7 @@ _WORDS: dict[str, _Say] = {
     "claim.settled": lambda e: "The runner served its job and is gone; the slot is free again.",
     "claim.released": lambda e: "The reservation was given back; a job that still waits is claimed again.",
     "claim.shuffled": lambda e: "GitHub gave runners to other jobs than they were made for; the reservations followed.",
+    "claim.late_word": lambda e: "GitHub said only now that this runner served the job; its reservation was over.",
     "claim.overlong": lambda e: "The job runs longer than its limit; GitHub is asked, nothing is ended.",
     "incident.opened": lambda e: f"Something is wrong: {e.reason}.",
     "incident.eased": lambda e: f"It is better: {e.reason}.",

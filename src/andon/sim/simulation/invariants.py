@@ -88,7 +88,8 @@ def _journal(simulation: Simulation) -> Iterator[str]:
         lines = simulation.database.connection.execute(
             text(
                 "SELECT DISTINCT subject_id, from_state, to_state, seq FROM journal "
-                "WHERE subject_kind = 'claim' AND kind <> 'claim.shuffled' AND to_state IS NOT NULL ORDER BY seq"
+                "WHERE subject_kind = 'claim' AND kind NOT IN ('claim.shuffled', 'claim.late_word') "
+                "AND to_state IS NOT NULL ORDER BY seq"
             )
         ).all()
     state: dict[str, str | None] = {}
