@@ -1,11 +1,17 @@
 """Seasons: days of work in bad weather end with every job over and no invariant broken (limits.md 6, rows 1-3)."""
 
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import pytest
 
+from andon.rules.dispatch import Policy
 from andon.sim.simulation.season import run_season
+from andon.sim.simulation.simulation import Shape
 from andon.sim.simulation.workload import Workload
+from andon.store.dispatch import Round, dispatch_once
+from andon.store.transaction import Tx
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -32,3 +38,12 @@ def test_a_broken_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = run_season(1, days=1, workload=Workload(jobs_a_day=120))
     assert any("over at GitHub and" in each for each in outcome.violations)
     assert outcome.last, "what happened last is shown"
+
+
+def test_a_cap_that_is_not_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_caps(tx: Tx, policy: Policy, **how: Any) -> Round:
+        return dispatch_once(tx, msgspec.structs.replace(policy, max_slots={}), **how)
+
+    monkeypatch.setattr("andon.loops.dispatch.dispatch_once", without_caps)
+    outcome = run_season(1, days=1, shape=Shape(max_slots=4), workload=Workload(jobs_a_day=60, open_s=1800.0))
+    assert any("I5" in each for each in outcome.violations)

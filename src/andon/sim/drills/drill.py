@@ -59,7 +59,7 @@ async def _played(simulation: Simulation, drill: Drill) -> Result:
     if drill.calm_s is not None:
         simulation.github.faults.clear()
         await simulation.settle(drill.calm_s)
-        found = [*at_any_time(simulation), *after_calm(simulation)]
+        found += [*at_any_time(simulation), *after_calm(simulation)]
     found += simulation.faults
     return Result(
         id=drill.id,

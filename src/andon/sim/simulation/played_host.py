@@ -92,6 +92,13 @@ class PlayedHost:
         return f"{self.name}-boot-{self._boots}"
 
     @property
+    def jobs_running(self) -> int:
+        """How many jobs run here now."""
+        return sum(
+            each.lives and each.runner is not None and each.runner.job is not None for each in self._claims.values()
+        )
+
+    @property
     def quiet(self) -> bool:
         """Nothing lives here, and nothing is left to report."""
         return not any(each.lives for each in self._claims.values()) and not self.ended()
@@ -183,6 +190,9 @@ class PlayedHost:
         return Known(slots=self._slots, held=self._look(), past=self._past.keys())
 
     def _start(self, order: ClaimOrder) -> None:
+        for claim_id, each in self._claims.items():
+            if each.lives and each.record.slot == order.slot:
+                self._violate(f"{order.id} was started on slot {order.slot} of {self.name}, where {claim_id} lives")
         record = ClaimRecord(
             claim=order.id,
             generation=order.generation,
