@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from tests.support.claims_told import wait_for_all_claims_over
 from tests.support.fleet import LABELS, Stage, a_fleet, wait_for
 
 JOBS = 6
@@ -58,7 +59,7 @@ def test_restarts_of_everything_end_no_job(tmp_path: Path) -> None:
         assert running(tmp_path) == steps, "no job was started a second time"
         (tmp_path / "go").touch()
         wait_for("all jobs are done", lambda: not stage.unfinished(job_ids), seconds=30)
-        wait_for("all claims are over", lambda: not stage.ask("/api/v1/runners")["items"], seconds=30)
+        wait_for_all_claims_over(stage)
         for job_id in job_ids:
             job = stage.ask(f"/api/v1/jobs/{job_id}")
             assert job["conclusion"] == "success"

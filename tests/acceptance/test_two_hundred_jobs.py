@@ -16,10 +16,8 @@ from typing import Any
 import pytest
 
 from andon.sim.stage.postgres import PostgresServer
+from tests.support.claims_told import OVER, claim_stories, wait_for_all_claims_over
 from tests.support.fleet import LABELS, Stage, a_fleet, wait_for
-
-OVER = ("settled", "released")
-"""Terminal states of claims."""
 
 
 def disturb(stage: Stage) -> None:
@@ -67,23 +65,6 @@ def check_truth(stage: Stage, job_ids: list[int]) -> None:
     assert max(Counter(runner["jobs_served"] for runner in truth["runners"])) <= 1, "a runner serves one job"
 
 
-def claim_stories(stage: Stage) -> dict[str, list[dict[str, Any]]]:
-    """What the journal tells of each claim, oldest first."""
-    lines: list[dict[str, Any]] = []
-    cursor = ""
-    while True:
-        page = stage.ask(f"/api/v1/journal?limit=500{cursor}")
-        lines += page["items"]
-        if page["next"] is None:
-            break
-        cursor = f"&cursor={page['next']}"
-    stories: dict[str, list[dict[str, Any]]] = {}
-    for line in reversed(lines):
-        if line["subject"]["kind"] == "claim" and line["kind"] != "claim.shuffled":
-            stories.setdefault(line["subject"]["id"], []).append(line)
-    return stories
-
-
 def check_journal(stage: Stage, job_ids: list[int]) -> None:
     """Every job's story is there whole: from its first status to its last, and the claim that served it."""
     for job_id in job_ids:
@@ -104,19 +85,6 @@ def check_journal(stage: Stage, job_ids: list[int]) -> None:
         for before, after in itertools.pairwise(steps):
             assert after["from"] == before["to"], f"a gap in the journal of {claim}"
         assert steps[-1]["to"] in OVER, f"{claim} ended as {steps[-1]['to']}"
-
-
-def wait_for_all_claims_over(stage: Stage) -> None:
-    """Tells the whole story of those that stay, when some do."""
-
-    def live() -> list[dict[str, Any]]:
-        return list(stage.ask("/api/v1/runners")["items"])
-
-    try:
-        wait_for("all claims are over", lambda: not live(), seconds=120, every=0.5)
-    except AssertionError:
-        stay = [steps for steps in claim_stories(stage).values() if steps[-1]["to"] not in OVER]
-        raise AssertionError(f"claims stay: {json.dumps({'runners': live(), 'claims': stay}, indent=1)}") from None
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["control plane stays", "control plane killed once"])

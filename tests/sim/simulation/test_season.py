@@ -29,12 +29,13 @@ def test_bad_weather_loses_no_job_and_breaks_no_rule(seed: int, count: Callable[
 
 
 def test_a_broken_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The season fails when nobody rescues: the checker looks at GitHub's truth."""
+    """The season fails when nobody looks for what no delivery told: the checker looks at GitHub's truth."""
 
     async def nobody(self: object) -> None:
         return None
 
     monkeypatch.setattr("andon.loops.sweep.Sweep.run_once", nobody)
+    monkeypatch.setattr("andon.loops.redelivery.Redelivery.run_once", nobody)
     outcome = run_season(1, days=1, workload=Workload(jobs_a_day=120))
     assert any("over at GitHub and" in each for each in outcome.violations)
     assert outcome.last, "what happened last is shown"
