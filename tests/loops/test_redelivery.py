@@ -454,3 +454,24 @@ def test_when_nothing_is_wrong_it_costs_a_call_or_two(play: Any) -> None:
         assert spent <= 2, "in an hour; the same answer is not paid for"
 
     play(story)
+
+
+def test_many_webhooks_and_one_that_goes_on_cost_no_more_than_their_share(play: Any) -> None:
+    names = tuple(f"acme/r{number}" for number in range(5))
+
+    async def story(world: Any) -> None:
+        hooks = [PlayedHook(world, name) for name in names]
+        looking = Looking(world)
+        await looking.look()
+        before = await _pages(world)
+        for _ in range(12):
+            await looking.later()
+        assert await _pages(world) - before <= 30, "in an hour, however many webhooks"
+        hooks[0].lose()
+        await looking.later()
+        await looking.later()
+        before = await _pages(world)
+        await looking.later(5)
+        assert await _pages(world) - before <= 2, "only the log that waits for its trial"
+
+    play(story, a_config(pool=(a_pool(),), owner=(Owner(login="acme", repositories=names),)))

@@ -144,6 +144,23 @@ def test_one_that_came_back_before_its_removal_is_left_alone(play: Any) -> None:
     play(story)
 
 
+def test_one_whose_host_reports_its_process_before_the_removal_is_left_alone(play: Any) -> None:
+    """The order waited, for its rail or for GitHub, and a host that was away came back (promise 1)."""
+
+    async def story(world: Any) -> None:
+        claim = await a_claim_of(world)
+        await give_up(world, claim)
+        loop = Registrations(world.fleet)
+        while not await removals(world):
+            await world.pass_time(STEP_S)
+            await loop.run_once()
+        await world.report(slot_of(claim, SlotState.RUNNING), idle(1))
+        await world.act()
+        assert world.registrations() == {claim.runner_name}
+
+    play(story)
+
+
 def test_in_observe_mode_nothing_is_removed(play: Any) -> None:
     owner = Owner(login="acme", repositories=("acme/app",))
     config: Config = a_config(pool=(a_pool(),), owner=(owner,), rails=Rails(mode="observe"))

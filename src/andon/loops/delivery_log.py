@@ -51,6 +51,8 @@ class DeliveryLog:
         """By GUID, the deliveries that are to be asked for, the oldest first."""
         self.trials = 0
         """How many trials in a row were made while nothing arrived."""
+        self.due = 0.0
+        """When it is looked at next, in seconds of the monotonic clock."""
         self._github = github
         self._read_to: datetime | None = None
         """Failures up to here were seen by a whole read."""

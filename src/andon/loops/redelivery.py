@@ -12,7 +12,7 @@ from andon.loops.delivery_log import DeliveryLog, Whole
 from andon.loops.fleet import Fleet
 from andon.loops.own_hooks import OwnHooks
 from andon.rules.doctor_hook import SentTry
-from andon.rules.redelivery import AT_ONCE, PERIOD_S, how_many, is_open, lost, period_s, trial_pause_s
+from andon.rules.redelivery import AT_ONCE, how_many, is_open, lost, period_s, trial_pause_s
 from andon.store import redeliveries
 from andon.store.redeliveries import Order
 
@@ -27,7 +27,6 @@ class Redelivery:
         self._fleet = fleet
         self._hooks = OwnHooks(fleet, address)
         self._logs: dict[HookLog, DeliveryLog] = {}
-        self._due = 0.0
 
     async def run_once(self) -> float | None:
         """Looks at the logs; gives the seconds until they are looked at again."""
@@ -35,21 +34,20 @@ class Redelivery:
             return None
         if self._fleet.lease() is None:
             # Whoever leads next begins anew; what was remembered here would be old by then.
-            self._logs, self._due = {}, 0.0
+            self._logs = {}
             return None
-        left = self._due - self._fleet.clock.monotonic()
-        if left > 0:
-            return left
         found = await self._hooks.logs()
         self._logs = {log: self._logs.get(log) or DeliveryLog(self._fleet.github, log) for log in found}
-        pause = period_s(len(found))
+        clock, normal = self._fleet.clock, period_s(len(found))
         for log in self._logs.values():
-            pause = min(pause, await self._look(log))
-        self._due = self._fleet.clock.monotonic() + pause
-        return pause
+            if clock.monotonic() >= log.due:
+                pause = await self._look(log)
+                log.due = clock.monotonic() + (normal if pause is None else pause)
+        due = min((log.due for log in self._logs.values()), default=clock.monotonic() + normal)
+        return max(0.0, due - clock.monotonic())
 
-    async def _look(self, log: DeliveryLog) -> float:
-        """Reads one log on, and orders what is missing; gives the seconds until it has to be looked at."""
+    async def _look(self, log: DeliveryLog) -> float | None:
+        """Reads one log on, and orders what is missing; gives the seconds to its next look, None: as usual."""
         got = await log.read(self._fleet.clock.now(), self._unknown)
         if got is None:
             return GOES_ON_S
@@ -57,11 +55,11 @@ class Redelivery:
             self._fleet.log.warning(
                 "deliveries.not_listed", where=log.name, failure=got.kind.value, message=got.message
             )
-            return PERIOD_S
+            return None
         await self._sort(log, got)
         if not log.waiting:
             log.trials = 0
-            return PERIOD_S
+            return None
         return await self._order(log, open_=is_open(got.tries))
 
     async def _unknown(self, guids: Collection[str]) -> set[str]:
@@ -78,7 +76,7 @@ class Redelivery:
         both = [one for guid, one in (log.waiting | found).items() if guid in wanted]
         log.waiting = {one.guid: one for one in sorted(both, key=lambda one: (one.at, one.guid))}
 
-    async def _order(self, log: DeliveryLog, *, open_: bool) -> float:
+    async def _order(self, log: DeliveryLog, *, open_: bool) -> float | None:
         room = AT_ONCE - await self._fleet.store.read(redeliveries.waiting)
         now = list(log.waiting.values())[: how_many(open_=open_, room=room)]
         orders = [Order(sent=one, payload=_payload(log.log, one)) for one in now]
@@ -93,7 +91,7 @@ class Redelivery:
             log.trials += 1
             return trial_pause_s(log.trials)
         log.trials = 0
-        return GOES_ON_S if log.waiting else PERIOD_S
+        return GOES_ON_S if log.waiting else None
 
 
 def _payload(log: HookLog, one: SentTry) -> dict[str, object]:

@@ -12,9 +12,11 @@ from andon.loops.acts.next_try import next_slow_try
 from andon.loops.fleet import Fleet
 from andon.loops.rails import admitted
 from andon.model.claim_states import LIVE
+from andon.rules.liveness_registrations import why_kept
 from andon.rules.rails import rail_of
-from andon.store import claims, outbox
+from andon.store import claims, outbox, registrations
 from andon.store.outbox import Act
+from andon.store.registrations import Place
 from andon.store.transaction import Tx
 
 LONGEST = timedelta(hours=6)
@@ -35,7 +37,7 @@ async def retire_runner(fleet: Fleet, act: Act) -> None:
         result = "left alone: it is not as it was when its removal was ordered"
     elif found is not None:
         on = rail_of(act.kind)
-        if on is not None and not await admitted(fleet, act, on, still=lambda tx: _may_remove(tx, act)):
+        if on is not None and not await admitted(fleet, act, on, still=lambda tx: _may_remove(tx, act, fleet.fleet_id)):
             return
         failure = await fleet.github.delete_runner(scope, found.id)
         result = "removed"
@@ -64,10 +66,26 @@ def _is_another(act: Act, found: RunnerObject) -> bool:
     return found.id != act.payload["runner_id"] or found.busy or found.status != "offline"
 
 
-def _may_remove(tx: Tx, act: Act) -> bool:
-    """Whether we still lead and no live claim stands behind the name; asked directly before it is removed."""
+def _may_remove(tx: Tx, act: Act, fleet_id: str) -> bool:
+    """Whether we still lead and nothing stands behind the name now; asked directly before it is removed.
+
+    The act may have waited for days, for its rail or for GitHub: what was ordered because it was left over is
+    held against the whole rule once more.
+    """
     claim = claims.get_claim(tx.connection, act.subject)
-    if claim is None or claim.state not in LIVE:
-        return True
-    outbox.finish(tx, act, result="left alone: its claim is live")
-    return False
+    kept = "its claim is live" if claim is not None and claim.state in LIVE else None
+    if kept is None and act.payload.get("only") == "offline":
+        kept = _why_not_left_over(tx, act, fleet_id)
+    if kept is not None:
+        outbox.finish(tx, act, result=f"left alone: {kept}")
+    return kept is None
+
+
+def _why_not_left_over(tx: Tx, act: Act, fleet_id: str) -> str | None:
+    wanted = act.payload
+    place = Place(owner=wanted["owner"], repository=wanted["repository"])
+    for suspect in registrations.suspects(tx.connection, place, f"andon-{fleet_id}-"):
+        found = suspect.registration
+        if (found.name, found.runner_id) == (wanted["name"], wanted["runner_id"]):
+            return why_kept(suspect.leftover, tx.now)
+    return "the last list of GitHub does not show it as it was"
