@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.store.bulk import insert_new
+from andon.store.prepared import Prepared, Records, listed, values_of
 from andon.store.rows import to_struct
 from andon.store.schema import LIVE_CLAIM, claims, jit_configs, jobs
 from andon.store.transaction import Tx
@@ -22,22 +24,76 @@ _JIT_STATES = frozenset({ClaimState.MINTED, ClaimState.LAUNCHED})
 """While in these the JIT config may still be needed; in any other its row goes (R26)."""
 
 
+# Made once: these run with every sync, every round and every piece of news.
+_BY_ID = Records(select(claims).where(claims.c.id == bindparam("id")), Claim)
+_BY_RUNNER = Records(select(claims).where(claims.c.runner_name == bindparam("runner_name")), Claim)
+_LIVE_OF_JOB = Records(select(claims).where(claims.c.job_id == bindparam("job_id"), LIVE_CLAIM), Claim)
+_OVERDUE = Records(
+    select(claims)
+    .where(LIVE_CLAIM, claims.c.deadline <= bindparam("now"))
+    .order_by(claims.c.deadline)
+    .limit(bindparam("most")),
+    Claim,
+)
+_NEXT_DEADLINE = Prepared(select(func.min(claims.c.deadline, type_=claims.c.deadline.type)).where(LIVE_CLAIM))
+_LIVE_COUNTS = Prepared(
+    select(claims.c.owner, claims.c.host, func.count()).where(LIVE_CLAIM).group_by(claims.c.owner, claims.c.host)
+)
+_FORGET_JIT = Prepared(delete(jit_configs).where(jit_configs.c.claim_id == bindparam("claim")))
+_TO_START = Records(
+    select(claims, jit_configs.c.config)
+    .join(jit_configs, jit_configs.c.claim_id == claims.c.id)
+    .where(claims.c.host == bindparam("host"), claims.c.state == ClaimState.MINTED.value)
+    .order_by(claims.c.id),
+    Claim,
+)
+
+
+@lru_cache(maxsize=256)
+def _of_ids(count: int) -> Records[Claim]:
+    return Records(select(claims).where(claims.c.id.in_(listed("id", count))), Claim)
+
+
+@lru_cache(maxsize=256)
+def _released(count: int) -> Records[Claim]:
+    of_ids = claims.c.id.in_(listed("id", count))
+    return Records(select(claims).where(of_ids, claims.c.state == ClaimState.RELEASED.value), Claim)
+
+
+@lru_cache(maxsize=64)
+def _compare_and_set(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(
+        update(claims)
+        .where(
+            claims.c.id == bindparam("of_claim"),
+            claims.c.state == bindparam("of_state"),
+            claims.c.generation == bindparam("of_generation"),
+        )
+        .values({name: bindparam(name) for name in columns})
+    )
+
+
+def _set(tx: Tx, claim: Claim, values: dict[str, Any]) -> bool:
+    """Changes a claim that is still in this state and generation; says whether it was."""
+    changed = _compare_and_set(tuple(values)).run(
+        tx.connection, of_claim=claim.id, of_state=claim.state.value, of_generation=claim.generation, **values
+    )
+    return changed == 1
+
+
 def get_claim(connection: Connection, claim_id: str) -> Claim | None:
     """The claim, or None."""
-    row = connection.execute(select(claims).where(claims.c.id == claim_id)).mappings().first()
-    return to_struct(row, Claim) if row else None
+    return _BY_ID.struct(connection, id=claim_id)
 
 
 def claim_of_runner(connection: Connection, runner_name: str) -> Claim | None:
     """The claim that this runner was made for, whatever its state."""
-    row = connection.execute(select(claims).where(claims.c.runner_name == runner_name)).mappings().first()
-    return to_struct(row, Claim) if row else None
+    return _BY_RUNNER.struct(connection, runner_name=runner_name)
 
 
 def live_claim_of_job(connection: Connection, job_id: int) -> Claim | None:
     """The one live claim that stands for this job, or None."""
-    row = connection.execute(select(claims).where(claims.c.job_id == job_id, LIVE_CLAIM)).mappings().first()
-    return to_struct(row, Claim) if row else None
+    return _LIVE_OF_JOB.struct(connection, job_id=job_id)
 
 
 def live_claims(connection: Connection, *, host: str | None = None) -> list[Claim]:
@@ -52,27 +108,15 @@ def get_claims(connection: Connection, claim_ids: Sequence[str]) -> dict[str, Cl
     """The claims that we know among these."""
     if not claim_ids:
         return {}
-    rows = connection.execute(select(claims).where(claims.c.id.in_(claim_ids))).mappings()
-    return {row["id"]: to_struct(row, Claim) for row in rows}
-
-
-# Made once, as those of `hosts`: they run with every look of a held sync.
-_RELEASED = select(claims).where(
-    claims.c.id.in_(bindparam("ids", expanding=True)), claims.c.state == ClaimState.RELEASED.value
-)
-_TO_START = (
-    select(claims, jit_configs.c.config)
-    .join(jit_configs, jit_configs.c.claim_id == claims.c.id)
-    .where(claims.c.host == bindparam("host"), claims.c.state == ClaimState.MINTED.value)
-    .order_by(claims.c.id)
-)
+    found = _of_ids(len(claim_ids)).structs(connection, **values_of("id", claim_ids))
+    return {claim.id: claim for claim in found}
 
 
 def released_of(connection: Connection, claim_ids: Sequence[str]) -> list[Claim]:
     """Those of the claims that were given back."""
     if not claim_ids:
         return []
-    return [to_struct(row, Claim) for row in connection.execute(_RELEASED, {"ids": claim_ids}).mappings()]
+    return _released(len(claim_ids)).structs(connection, **values_of("id", claim_ids))
 
 
 def latest_claims(connection: Connection, job_ids: Sequence[int]) -> dict[int, Claim]:
@@ -87,16 +131,11 @@ def latest_claims(connection: Connection, job_ids: Sequence[int]) -> dict[int, C
     return found
 
 
-_LIVE_COUNTS = (
-    select(claims.c.owner, claims.c.host, func.count()).where(LIVE_CLAIM).group_by(claims.c.owner, claims.c.host)
-)
-
-
 def live_counts(connection: Connection) -> tuple[dict[str, int], dict[str, int]]:
     """Live claims by owner and by host."""
     owners: dict[str, int] = {}
     hosts: dict[str, int] = {}
-    for owner, host, count in connection.execute(_LIVE_COUNTS):
+    for owner, host, count in _LIVE_COUNTS.all(connection):
         owners[owner] = owners.get(owner, 0) + count
         hosts[host] = hosts.get(host, 0) + count
     return owners, hosts
@@ -104,17 +143,12 @@ def live_counts(connection: Connection) -> tuple[dict[str, int], dict[str, int]]
 
 def overdue(connection: Connection, now: datetime, limit: int) -> list[Claim]:
     """Live claims whose deadline has passed, the most overdue first."""
-    rows = connection.execute(
-        select(claims).where(LIVE_CLAIM, claims.c.deadline <= now).order_by(claims.c.deadline).limit(limit)
-    ).mappings()
-    return [to_struct(row, Claim) for row in rows]
+    return _OVERDUE.structs(connection, now=now, most=limit)
 
 
 def next_deadline(connection: Connection) -> datetime | None:
     """When the next live claim runs out of time."""
-    return connection.execute(
-        select(func.min(claims.c.deadline, type_=claims.c.deadline.type)).where(LIVE_CLAIM)
-    ).scalar_one()
+    return _NEXT_DEADLINE.value(connection)
 
 
 def reserve(tx: Tx, wanted: Sequence[Claim]) -> set[str]:
@@ -153,15 +187,10 @@ def advance(tx: Tx, claim: Claim, change: Change) -> Claim | Rejected:
         "reason": change.reason,
         **change.values,
     }
-    moved = tx.connection.execute(
-        update(claims)
-        .where(claims.c.id == claim.id, claims.c.state == claim.state.value, claims.c.generation == claim.generation)
-        .values(values)
-    )
-    if moved.rowcount != 1:
+    if not _set(tx, claim, values):
         return Rejected(claim.state.value, change.event.value, "the claim has moved on: state or generation differ")
     if after not in _JIT_STATES:
-        tx.connection.execute(delete(jit_configs).where(jit_configs.c.claim_id == claim.id))
+        _FORGET_JIT.run(tx.connection, claim=claim.id)
     tx.record(
         Entry(
             actor=change.actor,
@@ -187,11 +216,7 @@ def advance(tx: Tx, claim: Claim, change: Change) -> Claim | Rejected:
 
 def set_facts(tx: Tx, claim: Claim, **values: Any) -> Claim:
     """Changes columns that are facts and not the state, under the same compare-and-set."""
-    tx.connection.execute(
-        update(claims)
-        .where(claims.c.id == claim.id, claims.c.state == claim.state.value, claims.c.generation == claim.generation)
-        .values(values)
-    )
+    _set(tx, claim, values)
     return msgspec.structs.replace(claim, **values)
 
 
@@ -256,5 +281,4 @@ def keep_jit_config(tx: Tx, claim_id: str, config: str) -> None:
 
 def jit_configs_of(connection: Connection, host: str) -> list[tuple[Claim, str]]:
     """The host's minted claims with their JIT configs: what its agent has to start."""
-    rows = connection.execute(_TO_START, {"host": host}).mappings()
-    return [(to_struct(row, Claim), row["config"]) for row in rows]
+    return [(_TO_START.of(row), row[-1]) for row in _TO_START.all(connection, host=host)]

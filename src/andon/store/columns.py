@@ -50,7 +50,8 @@ def encode_json(value: Any) -> str:
     return encode_json_bytes(value).decode()
 
 
-_decode: Callable[[str], Any] = msgspec.json.Decoder().decode
+decode_json: Callable[[str], Any] = msgspec.json.Decoder().decode
+"""What `encode_json` wrote."""
 
 
 class Json(TypeDecorator[Any]):
@@ -63,4 +64,4 @@ class Json(TypeDecorator[Any]):
         return None if value is None else encode_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else _decode(value)
+        return None if value is None else decode_json(value)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from andon.model.delivery_states import NOT_HERE, DeliveryState
 from andon.store.bulk import insert_new
+from andon.store.prepared import Prepared
 from andon.store.schema import TO_APPLY, deliveries
 from andon.store.transaction import Tx
 
@@ -28,6 +29,23 @@ MAX_ATTEMPTS = 5
 
 
 _REVIVED = sorted({DeliveryState.FAILED.value, *NOT_HERE})
+
+
+# Made once: these run for every delivery.
+_TO_APPLY = Prepared(
+    select(deliveries.c.seq, deliveries.c.guid, deliveries.c.event, deliveries.c.body, deliveries.c.attempts)
+    .where(TO_APPLY)
+    .order_by(deliveries.c.seq)
+    .limit(bindparam("most"))
+)
+_STATE = Prepared(select(deliveries.c.state).where(deliveries.c.seq == bindparam("delivery")))
+_TOLD = (
+    update(deliveries)
+    .where(deliveries.c.seq == bindparam("delivery"))
+    .values(state=bindparam("state"), reason=bindparam("reason"), attempts=bindparam("attempts"))
+)
+_FINISH = Prepared(_TOLD)
+_FINISH_AND_FORGET = Prepared(_TOLD.values(body=None))
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,40 +109,21 @@ def _sort_out(tx: Tx, received: Sequence[Received], inserted: int) -> list[bool]
 
 def to_apply(connection: Connection, limit: int) -> list[Delivery]:
     """The oldest deliveries that wait, in the order they came."""
-    rows = connection.execute(
-        select(deliveries.c.seq, deliveries.c.guid, deliveries.c.event, deliveries.c.body, deliveries.c.attempts)
-        .where(TO_APPLY)
-        .order_by(deliveries.c.seq)
-        .limit(limit)
-    )
     return [
-        Delivery(seq=row.seq, guid=row.guid, event=row.event, body=row.body or b"", attempts=row.attempts)
-        for row in rows
+        Delivery(seq=seq, guid=guid, event=event, body=body or b"", attempts=attempts)
+        for seq, guid, event, body, attempts in _TO_APPLY.all(connection, most=limit)
     ]
-
-
-_STATE = select(deliveries.c.state).where(deliveries.c.seq == bindparam("delivery"))
 
 
 def waits(connection: Connection, delivery: Delivery) -> bool:
     """Whether it still waits: applied exactly once, whoever comes late (R1)."""
-    return connection.execute(_STATE, {"delivery": delivery.seq}).scalar_one_or_none() == "stored"
-
-
-# Made once: to make a statement costs as much as to run it, and these run for every delivery.
-_FINISH = (
-    update(deliveries)
-    .where(deliveries.c.seq == bindparam("delivery"))
-    .values(state=bindparam("state"), reason=bindparam("reason"), attempts=bindparam("attempts"))
-)
-_FINISH_AND_FORGET = _FINISH.values(body=None)
+    return _STATE.value(connection, delivery=delivery.seq) == "stored"
 
 
 def finish(tx: Tx, delivery: Delivery, *, state: str, reason: str | None) -> None:
     """Marks a delivery applied, ignored or failed; the raw body of a failed one is kept."""
     statement = _FINISH if state == "failed" else _FINISH_AND_FORGET
-    values = {"delivery": delivery.seq, "state": state, "reason": reason, "attempts": delivery.attempts + 1}
-    tx.connection.execute(statement, values)
+    statement.run(tx.connection, delivery=delivery.seq, state=state, reason=reason, attempts=delivery.attempts + 1)
 
 
 def count_failure(tx: Tx, delivery: Delivery, reason: str) -> bool:

@@ -12,7 +12,8 @@ from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotReport, SlotState
 from andon.rules.dispatch import FreeSlot
 from andon.store.bulk import insert_new
-from andon.store.rows import to_columns, to_struct
+from andon.store.prepared import Prepared, Records
+from andon.store.rows import to_columns
 from andon.store.schema import LIVE_CLAIM, claims, host_tokens, hosts, slots
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert_all
@@ -51,33 +52,41 @@ def enrol(tx: Tx, name: str, token: str, *, reason: str = "the agent showed a va
 
 
 # Made once: these run with every sync of every agent, and to make a statement costs more than to run it.
-_OF_TOKEN = select(host_tokens.c.host).where(host_tokens.c.token_hash == bindparam("token_hash"))
-_BY_NAME = select(hosts).where(hosts.c.name == bindparam("name"))
-_SLOTS = select(slots).order_by(slots.c.host, slots.c.slot)
-_SLOTS_OF = _SLOTS.where(slots.c.host == bindparam("host"))
-_HEAR = update(hosts).where(hosts.c.name == bindparam("host"))
+_OF_TOKEN = Prepared(select(host_tokens.c.host).where(host_tokens.c.token_hash == bindparam("token_hash")))
+_BY_NAME = Records(select(hosts).where(hosts.c.name == bindparam("name")), Host)
+_ALL = Records(select(hosts).order_by(hosts.c.name), Host)
+_SLOTS = Records(select(slots).order_by(slots.c.host, slots.c.slot), Slot)
+_SLOTS_OF = Records(select(slots).where(slots.c.host == bindparam("host")).order_by(slots.c.slot), Slot)
+_HEARD = ("observed", "last_seen", "boot_id", "seq", "version")
+_HEAR, _HEAR_WITH_DISK = (
+    Prepared(update(hosts).where(hosts.c.name == bindparam("host")).values({name: bindparam(name) for name in told}))
+    for told in (_HEARD, (*_HEARD, "disk"))
+)
+_UNHEARD = Prepared(
+    select(hosts.c.name, hosts.c.last_seen).where(
+        hosts.c.observed == HostObserved.REPORTING.value, hosts.c.last_seen < bindparam("before")
+    )
+)
 
 
 def host_of_token(connection: Connection, token: str) -> str | None:
     """The host that this token belongs to, or None."""
-    return connection.execute(_OF_TOKEN, {"token_hash": token_hash(token)}).scalar_one_or_none()
+    return _OF_TOKEN.value(connection, token_hash=token_hash(token))
 
 
 def get_host(connection: Connection, name: str) -> Host | None:
     """The host, or None."""
-    row = connection.execute(_BY_NAME, {"name": name}).mappings().first()
-    return to_struct(row, Host) if row else None
+    return _BY_NAME.struct(connection, name=name)
 
 
 def all_hosts(connection: Connection) -> list[Host]:
     """Every host, by name."""
-    return [to_struct(row, Host) for row in connection.execute(select(hosts).order_by(hosts.c.name)).mappings()]
+    return _ALL.structs(connection)
 
 
 def all_slots(connection: Connection, *, host: str | None = None) -> list[Slot]:
     """Every slot, by host and number."""
-    rows = connection.execute(_SLOTS) if host is None else connection.execute(_SLOTS_OF, {"host": host})
-    return [to_struct(row, Slot) for row in rows.mappings()]
+    return _SLOTS.structs(connection) if host is None else _SLOTS_OF.structs(connection, host=host)
 
 
 def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any | None) -> None:
@@ -89,9 +98,10 @@ def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any 
         "seq": seq,
         "version": version,
     }
-    if disk is not None:
-        values["disk"] = disk
-    tx.connection.execute(_HEAR, {"host": host.name, **values})
+    if disk is None:
+        _HEAR.run(tx.connection, host=host.name, **values)
+    else:
+        _HEAR_WITH_DISK.run(tx.connection, host=host.name, disk=disk, **values)
     if host.observed is not HostObserved.REPORTING or host.boot_id != boot_id:
         silent_s = (tx.now - host.last_seen).total_seconds() if host.last_seen else None
         tx.record(
@@ -112,28 +122,24 @@ def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any 
 
 def fall_silent(tx: Tx, before: datetime) -> list[str]:
     """Marks hosts not heard since `before` as silent: unknown, not down (R35). Gives their names."""
-    rows = tx.connection.execute(
-        select(hosts.c.name, hosts.c.last_seen).where(
-            hosts.c.observed == HostObserved.REPORTING.value, hosts.c.last_seen < before
-        )
-    ).all()
-    for row in rows:
-        tx.connection.execute(update(hosts).where(hosts.c.name == row.name).values(observed=HostObserved.SILENT.value))
+    silent = [(name, last_seen) for name, last_seen in _UNHEARD.all(tx.connection, before=before)]
+    for name, last_seen in silent:
+        tx.connection.execute(update(hosts).where(hosts.c.name == name).values(observed=HostObserved.SILENT.value))
         tx.record(
             Entry(
                 actor="loop:hosts",
                 kind="host.silent",
                 subject_kind="host",
-                subject_id=row.name,
+                subject_id=name,
                 from_state=HostObserved.REPORTING.value,
                 to_state=HostObserved.SILENT.value,
-                reason=f"no report since {row.last_seen.isoformat()}; its slots are unknown and no capacity",
-                host=row.name,
+                reason=f"no report since {last_seen.isoformat()}; its slots are unknown and no capacity",
+                host=name,
             )
         )
-    if rows:
+    if silent:
         tx.nudges.add("pages")
-    return [row.name for row in rows]
+    return [name for name, _ in silent]
 
 
 def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
@@ -182,7 +188,7 @@ def reports_claim(connection: Connection, claim: Claim) -> bool:
 
 _HELD = select(claims.c.id).where(claims.c.host == slots.c.host, claims.c.slot == slots.c.slot, LIVE_CLAIM).exists()
 # Made once: this statement runs in every round of dispatch.
-_FREE = (
+_FREE = Prepared(
     select(slots.c.host, slots.c.slot, slots.c.pool)
     .join(hosts, hosts.c.name == slots.c.host)
     .where(
@@ -199,4 +205,4 @@ _FREE = (
 
 def free_slots(connection: Connection) -> list[FreeSlot]:
     """Idle, open JIT slots of reporting, open hosts that no live claim holds."""
-    return [FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in connection.execute(_FREE).all()]
+    return [FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _FREE.all(connection)]

@@ -4,9 +4,10 @@ The same schema, migrations and statements as on disk; a transaction takes no ti
 the time between a commit and its answer would show is shown by `pause`, which the caller may inject.
 """
 
+import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import StaticPool
@@ -26,7 +27,10 @@ class InlineDatabase:
 
     def __init__(self) -> None:
         self._engine = create_engine(
-            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+            "sqlite://",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False, "cached_statements": 512},
+            hide_parameters=True,
         )
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "begin", _on_begin)
@@ -58,7 +62,7 @@ class Door:
         """Runs `work` in one transaction. Raises Closed once it is cut off, also after the commit."""
         await self._pause()
         self._check()
-        with self._connection.begin():
+        with _transaction(self._connection):
             result = work(self._connection)
         await self._pause()
         self._check()
@@ -68,8 +72,12 @@ class Door:
         """Runs `work` on the state of this moment."""
         await self._pause()
         self._check()
-        with self._connection.begin():
+        # One thread, and nothing is awaited in between: this is a snapshot without being a transaction.
+        try:
             return work(self._connection)
+        finally:
+            if self._connection.in_transaction():
+                self._connection.rollback()
 
     def close(self) -> None:
         """As `cut_off`: the database itself stays."""
@@ -86,4 +94,24 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        driver.execute("BEGIN")
+
+
+@contextlib.contextmanager
+def _transaction(connection: Connection) -> Generator[None]:
+    """Begun and ended at the driver; the library joins when a statement of its own runs in it."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        driver.rollback()
+        if connection.in_transaction():
+            connection.rollback()
+        raise
+    if connection.in_transaction():
+        connection.commit()
+    else:
+        driver.commit()

@@ -16,16 +16,41 @@ from andon.model.nouns import Job, Run
 from andon.rules.dispatch import WaitingJob
 from andon.rules.pools import pool_for
 from andon.store.columns import from_micros
+from andon.store.prepared import Prepared, Records, listed, values_of
 from andon.store.rows import changed_columns, to_columns, to_struct
 from andon.store.schema import LIVE_CLAIM, NOT_OVER, QUEUED, RUN_UNKNOWN, claims, jobs, runs
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
 
+# Made once: these run with every piece of news.
+_JOB = Records(select(jobs).where(jobs.c.id == bindparam("id")), Job)
+_RUN = Records(select(runs).where(runs.c.id == bindparam("id"), runs.c.attempt == bindparam("attempt")), Run)
+_INSERT_JOB = Prepared(insert(jobs).values({column.name: bindparam(column.name) for column in jobs.columns}))
+_TELL_ORIGIN = Prepared(
+    update(jobs)
+    .where(jobs.c.run_id == bindparam("run"), jobs.c.attempt == bindparam("of_attempt"), jobs.c.fork.is_(None))
+    .values(fork=bindparam("fork"))
+)
+_UNFINISHED = Prepared(select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt).where(NOT_OVER).distinct())
+
+
+@lru_cache(maxsize=128)
+def _update_job(columns: tuple[str, ...]) -> Prepared:
+    changes = {name: bindparam(name) for name in columns}
+    return Prepared(update(jobs).where(jobs.c.id == bindparam("job")).values(changes))
+
+
+@lru_cache(maxsize=64)
+def _in_progress_on(count: int) -> Prepared:
+    in_progress = jobs.c.status == JobStatus.IN_PROGRESS.value
+    return Prepared(
+        select(jobs.c.runner_name).where(NOT_OVER, in_progress, jobs.c.runner_name.in_(listed("name", count)))
+    )
+
 
 def get_job(connection: Connection, job_id: int) -> Job | None:
     """The job, or None when we do not know it."""
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
-    return to_struct(row, Job) if row else None
+    return _JOB.struct(connection, id=job_id)
 
 
 def get_jobs(connection: Connection, job_ids: Sequence[int]) -> dict[int, Job]:
@@ -37,15 +62,14 @@ def get_jobs(connection: Connection, job_ids: Sequence[int]) -> dict[int, Job]:
 def save_job(tx: Tx, before: Job | None, after: Job) -> None:
     """Inserts or updates; the writer is alone, so what was read in this transaction still stands."""
     if before is None:
-        tx.connection.execute(insert(jobs).values(to_columns(after)))
+        _INSERT_JOB.run(tx.connection, **to_columns(after))
     elif changes := changed_columns(before, after):
-        tx.connection.execute(update(jobs).where(jobs.c.id == after.id).values(changes))
+        _update_job(tuple(changes)).run(tx.connection, job=after.id, **changes)
 
 
 def get_run(connection: Connection, run_id: int, attempt: int) -> Run | None:
     """One attempt of a run, or None when we do not know it."""
-    row = connection.execute(select(runs).where(runs.c.id == run_id, runs.c.attempt == attempt)).mappings().first()
-    return to_struct(row, Run) if row else None
+    return _RUN.struct(connection, id=run_id, attempt=attempt)
 
 
 def save_run(tx: Tx, news: RunNews) -> Run | None:
@@ -68,11 +92,7 @@ def save_run(tx: Tx, news: RunNews) -> Run | None:
         "observed_at": tx.now,
     }
     upsert(tx.connection, runs, row, key=("id", "attempt"))
-    tx.connection.execute(
-        update(jobs)
-        .where(jobs.c.run_id == news.id, jobs.c.attempt == news.attempt, jobs.c.fork.is_(None))
-        .values(fork=news.fork)
-    )
+    _TELL_ORIGIN.run(tx.connection, run=news.id, of_attempt=news.attempt, fork=news.fork)
     return before
 
 
@@ -88,15 +108,13 @@ def runners_in_progress(connection: Connection, names: Sequence[str]) -> set[str
     """Those of the runners that a job in progress names."""
     if not names:
         return set()
-    in_progress = jobs.c.status == JobStatus.IN_PROGRESS.value
-    rows = connection.execute(select(jobs.c.runner_name).where(NOT_OVER, in_progress, jobs.c.runner_name.in_(names)))
-    return set(rows.scalars())
+    rows = _in_progress_on(len(names)).all(connection, **values_of("name", names))
+    return {name for (name,) in rows}
 
 
 def unfinished(connection: Connection) -> list[tuple[str, int, int]]:
     """(repository, run, attempt) of every job that has not completed, as far as we know."""
-    rows = connection.execute(select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt).where(NOT_OVER).distinct())
-    return [(row.repository, row.run_id, row.attempt) for row in rows]
+    return [(repository, run, attempt) for repository, run, attempt in _UNFINISHED.all(connection)]
 
 
 _no_live_claim = ~(select(claims.c.id).where(claims.c.job_id == jobs.c.id, LIVE_CLAIM).exists())
@@ -197,14 +215,6 @@ def oldest_waiting(
     ]
 
 
-_UNKNOWN_RUNS = (
-    select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt, func.min(jobs.c.id).label("job_id"))
-    .where(RUN_UNKNOWN, jobs.c.pool == bindparam("pool"))
-    .group_by(jobs.c.pool, jobs.c.run_id, jobs.c.attempt, jobs.c.repository)
-    .limit(bindparam("most"))
-)
-
-
 class UnknownRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that has demand and was not told of yet."""
 
@@ -214,10 +224,18 @@ class UnknownRun(msgspec.Struct, frozen=True, kw_only=True):
     job_id: int
 
 
+_UNKNOWN_RUNS = Records(
+    select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt, func.min(jobs.c.id).label("job_id"))
+    .where(RUN_UNKNOWN, jobs.c.pool == bindparam("pool"))
+    .group_by(jobs.c.pool, jobs.c.run_id, jobs.c.attempt, jobs.c.repository)
+    .limit(bindparam("most")),
+    UnknownRun,
+)
+
+
 def unknown_runs(connection: Connection, pool: str, most: int) -> list[UnknownRun]:
     """Runs of the pool's queued jobs whose event and origin are not known."""
-    rows = connection.execute(_UNKNOWN_RUNS, {"pool": pool, "most": most}).mappings()
-    return [to_struct(row, UnknownRun) for row in rows]
+    return _UNKNOWN_RUNS.structs(connection, pool=pool, most=most)
 
 
 def oldest_queued_at(connection: Connection) -> dict[str, datetime]:

@@ -4,13 +4,14 @@ The holder trusts the lease only within its own time (`expires_at` minus nothing
 fenced transaction checks holder and generation again inside itself.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import bindparam, select, update
 
 from andon.runtime.errors import AndonError
 from andon.store.bulk import insert_new
+from andon.store.prepared import Records
 from andon.store.schema import leases
 from andon.store.transaction import Tx
 
@@ -27,8 +28,14 @@ class Fenced(AndonError):
     """The lease has gone to another holder; nothing was changed."""
 
 
+class _Row(msgspec.Struct, frozen=True, kw_only=True):
+    holder: str
+    generation: int
+    expires_at: datetime
+
+
 # Made once: it runs in every transaction of a leader.
-_BY_NAME = select(leases).where(leases.c.name == bindparam("name"))
+_BY_NAME = Records(select(leases).where(leases.c.name == bindparam("name")), _Row)
 
 
 def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Lease | None:
@@ -37,7 +44,7 @@ def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Le
     `alone` says that no other process can be at work on this database (SQLite behind its lock
     file), so that a dead predecessor's lease need not run out first.
     """
-    row = tx.connection.execute(_BY_NAME, {"name": name}).first()
+    row = _BY_NAME.struct(tx.connection, name=name)
     now = tx.lease_time()
     expires_at = now + lasts
     if row is None:
@@ -71,7 +78,7 @@ def give_back(tx: Tx, lease: Lease) -> None:
 
 def check(tx: Tx, lease: Lease) -> None:
     """Raises Fenced unless the lease is still this holder's, in this generation."""
-    row = tx.connection.execute(_BY_NAME, {"name": lease.name}).first()
+    row = _BY_NAME.struct(tx.connection, name=lease.name)
     if (
         row is None
         or (row.holder, row.generation) != (lease.holder, lease.generation)

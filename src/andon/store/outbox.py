@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
-from andon.store.rows import to_struct
+from andon.store.prepared import Prepared, Records
 from andon.store.schema import PENDING, outbox
 from andon.store.transaction import Tx
 
@@ -23,44 +23,53 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+# Made once: these run with every pass of the outbox, and for every act.
+_DUE = Records(
+    select(outbox)
+    .where(PENDING, outbox.c.not_before <= bindparam("now"))
+    .order_by(outbox.c.not_before, outbox.c.id)
+    .limit(bindparam("most")),
+    Act,
+)
+_NEXT_DUE = Prepared(
+    select(func.min(outbox.c.not_before, type_=outbox.c.not_before.type)).where(
+        PENDING, outbox.c.not_before > bindparam("after")
+    )
+)
+_STILL_PENDING = update(outbox).where(outbox.c.id == bindparam("act"), outbox.c.state == "pending")
+_FINISH = Prepared(
+    _STILL_PENDING.values({name: bindparam(name) for name in ("state", "done_at", "result", "attempts")})
+)
+_POSTPONE = Prepared(_STILL_PENDING.values({name: bindparam(name) for name in ("not_before", "attempts", "result")}))
+
+
 def due(connection: Connection, now: datetime, limit: int, leave_out: frozenset[str]) -> list[Act]:
     """Pending acts whose time has come, oldest first, without those named in `leave_out`."""
-    rows = connection.execute(
-        select(outbox)
-        .where(PENDING, outbox.c.not_before <= now)
-        .order_by(outbox.c.not_before, outbox.c.id)
-        .limit(limit + len(leave_out))
-    ).mappings()
-    acts = [to_struct(row, Act) for row in rows if row["id"] not in leave_out]
-    return acts[:limit]
+    acts = _DUE.structs(connection, now=now, most=limit + len(leave_out))
+    return [act for act in acts if act.id not in leave_out][:limit]
 
 
 def next_due(connection: Connection, after: datetime) -> datetime | None:
     """When the next pending act beyond `after` is due."""
-    return connection.execute(
-        select(func.min(outbox.c.not_before, type_=outbox.c.not_before.type)).where(
-            PENDING, outbox.c.not_before > after
-        )
-    ).scalar_one()
+    return _NEXT_DUE.value(connection, after=after)
 
 
 def finish(tx: Tx, act: Act, *, result: str, failed: bool = False) -> bool:
     """Closes an act once; False when somebody else has closed it already."""
-    closed = tx.connection.execute(
-        update(outbox)
-        .where(outbox.c.id == act.id, outbox.c.state == "pending")
-        .values(state="failed" if failed else "done", done_at=tx.now, result=result, attempts=act.attempts + 1)
+    closed = _FINISH.run(
+        tx.connection,
+        act=act.id,
+        state="failed" if failed else "done",
+        done_at=tx.now,
+        result=result,
+        attempts=act.attempts + 1,
     )
-    return closed.rowcount == 1
+    return closed == 1
 
 
 def postpone(tx: Tx, act: Act, *, until: datetime, reason: str) -> None:
     """Tries again not before `until`."""
-    tx.connection.execute(
-        update(outbox)
-        .where(outbox.c.id == act.id, outbox.c.state == "pending")
-        .values(not_before=until, attempts=act.attempts + 1, result=reason)
-    )
+    _POSTPONE.run(tx.connection, act=act.id, not_before=until, attempts=act.attempts + 1, result=reason)
 
 
 def is_pending(connection: Connection, kind: str, subject: str) -> bool:

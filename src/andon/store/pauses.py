@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from andon.model.journal import Entry
 from andon.store.jobs import Paused
+from andon.store.prepared import Prepared, Records
 from andon.store.schema import pauses as table
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
@@ -37,12 +38,19 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Made once: this statement runs in every round of dispatch.
-_ALL = select(table)
+_ALL = Records(select(table), Pause)
+_RESUME = Prepared(
+    delete(table).where(
+        table.c.owner == bindparam("owner"),
+        table.c.repository.in_(["", bindparam("repository")]),
+        table.c.pool.in_(["", bindparam("pool")]),
+    )
+)
 
 
 def pauses(connection: Connection) -> list[Pause]:
     """Every pause, also those that have run out: they remember how often it failed."""
-    return [Pause(**row) for row in connection.execute(_ALL).mappings()]  # pyright: ignore[reportArgumentType]
+    return _ALL.structs(connection)
 
 
 def pause_of(known: Sequence[Pause], owner: str, repository: str, pool: str) -> Pause | None:
@@ -96,12 +104,7 @@ def pause(
 
 def resume(tx: Tx, owner: str, repository: str, pool: str) -> None:
     """Forgets the failures that covered this work: a runner was minted."""
-    ended = tx.connection.execute(
-        delete(table).where(
-            table.c.owner == owner, table.c.repository.in_(["", repository]), table.c.pool.in_(["", pool])
-        )
-    )
-    if ended.rowcount:
+    if _RESUME.run(tx.connection, owner=owner, repository=repository, pool=pool):
         tx.record(
             Entry(
                 actor="loop:outbox",

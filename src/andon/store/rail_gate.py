@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from andon.model.api import SwitchView
 from andon.model.config import Mode
@@ -16,8 +16,8 @@ from andon.model.journal import Entry
 from andon.model.rails import Rail, RailMode
 from andon.rules.rails import CAPS, EVENT_ENDS, TICK, Admission, kinds_on, stricter
 from andon.store.announcements import EVERYTHING
+from andon.store.prepared import Records
 from andon.store.rails import let_go
-from andon.store.rows import to_struct
 from andon.store.schema import hosts, rails, slots
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
@@ -57,6 +57,11 @@ class RailState(msgspec.Struct, frozen=True, kw_only=True):
         return self.tick_ends(now) if used_up else None
 
 
+# Made once: every act, every round and every sync asks.
+_ALL = Records(select(rails).order_by(rails.c.rail), RailState)
+_OF_RAIL = Records(select(rails).where(rails.c.rail == bindparam("rail")), RailState)
+
+
 class Modes(msgspec.Struct, frozen=True, kw_only=True):
     """Every rail as it stands in one snapshot."""
 
@@ -81,9 +86,8 @@ class Modes(msgspec.Struct, frozen=True, kw_only=True):
 def modes(connection: Connection, fleet: Mode) -> Modes:
     """Every rail, by one query."""
     known = {rail.value for rail in Rail}
-    rows = connection.execute(select(rails).order_by(rails.c.rail)).mappings()
     # A rail of a newer version is not ours to judge.
-    states = {Rail(row["rail"]): to_struct(row, RailState) for row in rows if row["rail"] in known}
+    states = {Rail(state.rail): state for state in _ALL.structs(connection) if state.rail in known}
     return Modes(fleet=fleet, states=states)
 
 
@@ -166,8 +170,7 @@ def switch(tx: Tx, rail: Rail, mode: RailMode, *, reason: str, fleet: Mode) -> s
 
 
 def _state(connection: Connection, rail: Rail) -> RailState:
-    row = connection.execute(select(rails).where(rails.c.rail == rail.value)).mappings().first()
-    return RailState(rail=rail.value) if row is None else to_struct(row, RailState)
+    return _OF_RAIL.struct(connection, rail=rail.value) or RailState(rail=rail.value)
 
 
 def _save(tx: Tx, rail: Rail, **values: object) -> None:

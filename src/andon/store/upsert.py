@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, bindparam
+from sqlalchemy import Connection, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
+
+from andon.store.prepared import Prepared
 
 
 def upsert(connection: Connection, table: Table, row: dict[str, Any], *, key: Sequence[str]) -> None:
@@ -16,13 +18,13 @@ def upsert(connection: Connection, table: Table, row: dict[str, Any], *, key: Se
 def upsert_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, key: Sequence[str]) -> None:
     """`upsert` of several rows with the same columns."""
     if rows:
-        connection.execute(_statement(table, tuple(rows[0]), tuple(key), connection.dialect.name), rows)
+        _statement(table, tuple(rows[0]), tuple(key), connection.dialect.name).run_each(connection, rows)
 
 
 @lru_cache(maxsize=64)
-def _statement(table: Table, columns: tuple[str, ...], key: tuple[str, ...], dialect: str) -> Executable:
+def _statement(table: Table, columns: tuple[str, ...], key: tuple[str, ...], dialect: str) -> Prepared:
     """Made once: to make a statement costs more than to run it."""
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = make(table).values({name: bindparam(name) for name in columns})
     others = {name: statement.excluded[name] for name in columns if name not in key}
-    return statement.on_conflict_do_update(index_elements=list(key), set_=others)
+    return Prepared(statement.on_conflict_do_update(index_elements=list(key), set_=others))
