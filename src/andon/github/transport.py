@@ -30,7 +30,7 @@ from andon.runtime.clock import Clock
 from andon.runtime.http_client import past_proxies
 from andon.runtime.redaction import HIDDEN
 
-__all__ = ["Anonymous", "Credentials", "FixedToken", "InProcess", "Transport"]
+__all__ = ["Anonymous", "Credentials", "FixedToken", "Transport"]
 
 API_VERSION = "2022-11-28"
 TIMEOUT_S = 15.0
@@ -256,18 +256,6 @@ class Transport:
 
     def _moment(self) -> Moment:
         return Moment(at=self._clock.now(), monotonic=self._clock.monotonic())
-
-
-class InProcess(httpx2.AsyncBaseTransport):
-    """The way to an application on the same event loop instead of GitHub, for the simulator; it may be cut."""
-
-    def __init__(self, app: Any, is_cut: Callable[[], bool]) -> None:
-        self._inner, self._is_cut = httpx2.ASGITransport(app=app), is_cut
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._is_cut():
-            raise httpx2.ConnectError("no way to GitHub")
-        return await self._inner.handle_async_request(request)
 
 
 async def _read(response: httpx2.Response, most: int, sink: Sink | None) -> bytes | None:

@@ -3,7 +3,7 @@
 Nothing is given up here that GitHub knows of: in doubt means that GitHub is asked (promise 1).
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from andon.loops.fleet import Fleet
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
@@ -40,7 +40,10 @@ class ClaimDeadlines:
         """Handles what is overdue; gives the seconds until the next deadline."""
         if self._fleet.lease() is None:
             return None
+        upcoming = await self._fleet.store.read(claims.next_deadline)
         now = self._fleet.clock.now()
+        if upcoming is None or upcoming > now:
+            return _until(upcoming, now)
         late = await self._fleet.store.read(lambda connection: claims.overdue(connection, now, BATCH))
         for claim in late:
             asked = await self._fleet.write(lambda tx, claim=claim: self._handle(tx, claim.id))
@@ -49,8 +52,7 @@ class ClaimDeadlines:
             self._fleet.log.info("claim.overdue", claim=claim.id, job=claim.job_id, state=claim.state.value)
         if len(late) == BATCH:
             return 0.0
-        upcoming = await self._fleet.store.read(claims.next_deadline)
-        return None if upcoming is None else max(0.05, (upcoming - self._fleet.clock.now()).total_seconds())
+        return _until(await self._fleet.store.read(claims.next_deadline), self._fleet.clock.now())
 
     def _handle(self, tx: Tx, claim_id: str) -> Admission | None:
         """Gives what the rail said of giving the claim up, if that is what followed and it is news."""
@@ -120,6 +122,10 @@ class ClaimDeadlines:
                 host=claim.host,
             )
         )
+
+
+def _until(upcoming: datetime | None, now: datetime) -> float | None:
+    return None if upcoming is None else max(0.05, (upcoming - now).total_seconds())
 
 
 def _would_give_back(tx: Tx, claim: Claim, reason: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -21,6 +22,10 @@ class Clock(Protocol):
         """Wait; returns at once for zero or less."""
         ...
 
+    def after(self, seconds: float, call: Callable[[], object]) -> Callable[[], object]:
+        """Calls `call` so much later, on the running event loop; gives what calls it off."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -33,3 +38,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+    def after(self, seconds: float, call: Callable[[], object]) -> Callable[[], object]:
+        return asyncio.get_running_loop().call_later(max(0.0, seconds), call).cancel

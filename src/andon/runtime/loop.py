@@ -52,12 +52,11 @@ class Nudge:
         if self.version > seen:
             return True
         with self._waiter() as waiter:
-            sleeping = asyncio.ensure_future(clock.sleep(seconds))
-            sleeping.add_done_callback(lambda _: waiter.done() or waiter.set_result(False))
+            call_off = clock.after(seconds, lambda: waiter.done() or waiter.set_result(False))
             try:
                 return await waiter
             finally:
-                sleeping.cancel()
+                call_off()
 
 
 async def wait_for_nudge(nudge: Nudge, seen: int, clock: Clock, seconds: float) -> bool:

@@ -107,3 +107,6 @@ class LoopClock:
     async def sleep(self, seconds: float) -> None:
         # This is a clock: its loop's time is all the time there is.
         await asyncio.sleep(max(0.0, seconds))  # noqa: TID251
+
+    def after(self, seconds: float, call: Callable[[], object]) -> Callable[[], object]:
+        return self._loop.call_later(max(0.0, seconds), call).cancel

@@ -6,6 +6,7 @@ really run use `runtime.clock.SystemClock`.
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 _HOPS = 50
@@ -36,6 +37,12 @@ class VirtualClock:
             self._turn += 1
             heapq.heappush(self._sleepers, (self._elapsed + seconds, self._turn, waiter))
         await waiter
+
+    def after(self, seconds: float, call: Callable[[], object]) -> Callable[[], object]:
+        """Calls `call` once the clock was moved `seconds` further; gives what calls it off."""
+        sleeping = asyncio.ensure_future(self.sleep(seconds))
+        sleeping.add_done_callback(lambda done: None if done.cancelled() else call())
+        return sleeping.cancel
 
     def advance(self, seconds: float) -> None:
         """Moves time by `seconds` at once and wakes everybody who is due, the earliest first.

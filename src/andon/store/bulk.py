@@ -15,6 +15,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import Dialect
 
 from andon.store.columns import Instant, Json, encode_json, to_micros
+from andon.store.prepared import library_errors
 
 
 class _Plan(ABC):
@@ -56,7 +57,9 @@ class _EachRow(_Plan):
         self._values: Callable[[dict[str, Any]], Any] = itemgetter(*(compiled.positiontup or names))
 
     def _execute(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        return connection.exec_driver_sql(self._statement, list(map(self._values, rows))).rowcount
+        driver: Any = connection.connection.driver_connection
+        with library_errors():
+            return driver.executemany(self._statement, map(self._values, rows)).rowcount
 
 
 class _OneStatement(_Plan):

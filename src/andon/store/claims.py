@@ -60,6 +60,19 @@ def _released(count: int) -> Records[Claim]:
     return Records(select(claims).where(of_ids, claims.c.state == ClaimState.RELEASED.value), Claim)
 
 
+_LET_GO = Prepared(update(claims).where(claims.c.id == bindparam("claim")).values(job_id=None))
+_STAND_FOR = Prepared(
+    update(claims)
+    .where(claims.c.id == bindparam("claim"), claims.c.generation == bindparam("of_generation"))
+    .values({name: bindparam(name) for name in ("job_id", "repository", "generation")})
+)
+
+
+@lru_cache(maxsize=4)
+def _homes(count: int) -> Prepared:
+    return Prepared(select(jobs.c.id, jobs.c.repository).where(jobs.c.id.in_(listed("job", count))))
+
+
 @lru_cache(maxsize=64)
 def _compare_and_set(columns: tuple[str, ...]) -> Prepared:
     return Prepared(
@@ -230,24 +243,19 @@ def swap_demand(tx: Tx, taker: Claim, other: Claim | None, job_id: int, *, evide
     given_up = taker.job_id
     pairs = [(taker, job_id)] + ([(other, given_up)] if other is not None else [])
     # Runners of an organisation take jobs of any repository of it.
-    homes: dict[int | None, str] = {
-        row.id: row.repository
-        for row in tx.connection.execute(
-            select(jobs.c.id, jobs.c.repository).where(jobs.c.id.in_([demand for _, demand in pairs]))
-        )
-    }
+    demands = [demand for _, demand in pairs]
+    homes: dict[int | None, str] = dict(_homes(len(demands)).all(tx.connection, **values_of("job", demands)))
     for claim, _ in pairs:
         # Both let go first: the index on live jobs allows one claim a job at every moment.
-        tx.connection.execute(update(claims).where(claims.c.id == claim.id).values(job_id=None))
+        _LET_GO.run(tx.connection, claim=claim.id)
     for claim, demand in pairs:
-        tx.connection.execute(
-            update(claims)
-            .where(claims.c.id == claim.id, claims.c.generation == claim.generation)
-            .values(
-                job_id=demand,
-                repository=homes.get(demand, claim.repository),
-                generation=claim.generation + 1,
-            )
+        _STAND_FOR.run(
+            tx.connection,
+            claim=claim.id,
+            of_generation=claim.generation,
+            job_id=demand,
+            repository=homes.get(demand, claim.repository),
+            generation=claim.generation + 1,
         )
         for story in {claim.job_id, demand} - {None}:
             tx.record(

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, String, TextClause, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from andon.model.config import Pool
 from andon.model.job_states import JobStatus
@@ -155,23 +155,24 @@ _OLDEST_WAITING = """
     """
 _UNCLAIMED = f"NOT EXISTS (SELECT 1 FROM claims WHERE claims.job_id = oldest.id AND claims.{LIVE_CLAIM.text})"
 _TRUSTED = {"any": (), "no-forks": ("NOT oldest.fork",)}
-_LISTED = ("NOT oldest.fork", "lower(oldest.repository) IN :listed")
 
 
-@lru_cache(maxsize=16)
-def _oldest_waiting(trust: str, owners: bool, repositories: bool) -> TextClause:
-    """The statement with no more conditions than there is something to ask for: each costs every row."""
-    conditions = [_UNCLAIMED, *_TRUSTED.get(trust, _LISTED)]
-    lists = ["listed"] if trust not in _TRUSTED else []
-    for name, column, asked in (
-        ("paused_owners", "owner", owners),
-        ("paused_repositories", "repository", repositories),
-    ):
-        if asked:
-            conditions.append(f"oldest.{column} NOT IN :{name}")
-            lists.append(name)
-    statement = text(_OLDEST_WAITING.format(conditions=" AND ".join(conditions)))
-    return statement.bindparams(*[bindparam(name, expanding=True, type_=String) for name in lists])
+@lru_cache(maxsize=64)
+def _oldest_waiting(trust: str, trusted: int, owners: int, repositories: int) -> Prepared:
+    """The statement for so many names of each kind, and no more conditions than there is something to ask for:
+    each costs every row."""
+    conditions = [_UNCLAIMED, *_TRUSTED.get(trust, ("NOT oldest.fork",))]
+    if trust not in _TRUSTED:
+        conditions.append(f"lower(oldest.repository) IN ({_places('trusted', trusted)})")
+    if owners:
+        conditions.append(f"oldest.owner NOT IN ({_places('owner', owners)})")
+    if repositories:
+        conditions.append(f"oldest.repository NOT IN ({_places('repository', repositories)})")
+    return Prepared(text(_OLDEST_WAITING.format(conditions=" AND ".join(conditions))))
+
+
+def _places(name: str, count: int) -> str:
+    return ", ".join(f":{place.key}" for place in listed(name, count))
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,13 +192,11 @@ def oldest_waiting(
     jobs that cannot be placed would hide the ones that can (R19).
     """
     parameters: dict[str, Any] = {"pool": pool.name, "each": each, "most": each + slack}
-    if pool.trust not in _TRUSTED:
-        parameters["listed"] = [name.lower() for name in pool.repositories]
-    if paused.owners:
-        parameters["paused_owners"] = list(paused.owners)
-    if paused.repositories:
-        parameters["paused_repositories"] = list(paused.repositories)
-    statement = _oldest_waiting(pool.trust, bool(paused.owners), bool(paused.repositories))
+    trusted = () if pool.trust in _TRUSTED else tuple(name.lower() for name in pool.repositories)
+    parameters |= values_of("trusted", trusted)
+    parameters |= values_of("owner", paused.owners)
+    parameters |= values_of("repository", paused.repositories)
+    statement = _oldest_waiting(pool.trust, len(trusted), len(paused.owners), len(paused.repositories))
     return [
         WaitingJob(
             id=job_id,
@@ -209,9 +208,9 @@ def oldest_waiting(
             queued_at=from_micros(queued_at),
             fork=bool(fork),
         )
-        for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork in connection.execute(
-            statement, parameters
-        ).all()
+        for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork in statement.all(
+            connection, **parameters
+        )
     ]
 
 

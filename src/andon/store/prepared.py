@@ -5,8 +5,9 @@ its compiler is asked once, and the driver runs what it wrote; values go through
 On PostgreSQL, where the way to the server costs more, the library runs the statement itself.
 """
 
+import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -28,6 +29,21 @@ _KINDS: tuple[tuple[type[sqlite3.Error], type[exc.DBAPIError]], ...] = (
     (sqlite3.ProgrammingError, exc.ProgrammingError),
     (sqlite3.InterfaceError, exc.InterfaceError),
 )
+
+
+def _of_the_library(error: sqlite3.Error) -> exc.DBAPIError:
+    """Without statement and values: one of them could be a JIT config on its way into a log (R26)."""
+    kind = next((ours for theirs, ours in _KINDS if isinstance(error, theirs)), exc.DBAPIError)
+    return kind(None, None, error, hide_parameters=True)
+
+
+@contextlib.contextmanager
+def library_errors() -> Generator[None]:
+    """What SQLite's driver raises within comes out as the library's, of one kind for all callers."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _of_the_library(error) from error
 
 
 class Prepared:
@@ -84,9 +100,7 @@ class Prepared:
         try:
             return driver.execute(on.text, on.arguments(values)), on
         except sqlite3.Error as error:
-            kind = next((ours for theirs, ours in _KINDS if isinstance(error, theirs)), exc.DBAPIError)
-            # Without statement and values: one of them could be a JIT config on its way into a log (R26).
-            raise kind(None, None, error, hide_parameters=True) from error
+            raise _of_the_library(error) from error
 
 
 class Records(Prepared, Generic[T]):

@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
+
+import httpx2
 
 from andon.runtime.http_client import Answer, Unreachable
 from andon.sim.simulation.processes import Process
@@ -100,16 +103,36 @@ class _Exchange:
             self._left.set_result(None)
 
 
-def _scope(method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
+class InProcessTransport(httpx2.AsyncBaseTransport):
+    """What carries the GitHub room's requests to the sandbox's application; the way may be cut."""
+
+    def __init__(self, app: App, is_cut: Callable[[], bool]) -> None:
+        self._app, self._is_cut = app, is_cut
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._is_cut():
+            raise httpx2.ConnectError("no way to GitHub")
+        exchange = _Exchange(await request.aread())
+        path, _, query = request.url.raw_path.decode().partition("?")
+        try:
+            await self._app(_scope(request.method, path, request.headers, query), exchange.receive, exchange.send)
+        finally:
+            exchange.caller_left()
+        if exchange.status is None:
+            raise httpx2.RemoteProtocolError("GitHub ended the connection without an answer")
+        return httpx2.Response(exchange.status, headers=exchange.headers, content=bytes(exchange.answer))
+
+
+def _scope(method: str, path: str, headers: Mapping[str, str], query: str = "") -> dict[str, Any]:
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "client": ("127.0.0.1", 1),

@@ -36,6 +36,7 @@ class _Claim:
 
     def __init__(self, record: ClaimRecord) -> None:
         self.record = record
+        self._folder = Path(record.claim)
         self.status: StatusRecord | None = None
         self.process: Process | None = None
         self.runner: PlayedRunner | None = None
@@ -47,7 +48,7 @@ class _Claim:
     def held(self, boot: str) -> Held:
         """As the agent's look would find it."""
         life = judge(guarded=self.lives, alive=self.lives, status=self.status, boot=boot)
-        return Held(folder=Path(self.record.claim), claim=self.record, status=self.status, life=life)
+        return Held(folder=self._folder, claim=self.record, status=self.status, life=life)
 
 
 class PlayedHost:

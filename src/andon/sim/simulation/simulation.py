@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import text
 
-from andon.github.transport import InProcess
 from andon.model.config import Config, GitHub, Owner, Pool
 from andon.runtime.chance import Chance, seeded
 from andon.runtime.ids import SortableIds
@@ -18,7 +17,7 @@ from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.pump import Pump
 from andon.sim.sandbox.records import Job, Stage
 from andon.sim.sandbox.run_spec import JobSpec, RunSpec
-from andon.sim.simulation.in_process_http import Address, InProcessHttp
+from andon.sim.simulation.in_process_http import Address, InProcessHttp, InProcessTransport
 from andon.sim.simulation.played_host import PlayedHost
 from andon.sim.simulation.processes import Process, note_owners
 from andon.sim.simulation.replica import Replica
@@ -79,7 +78,7 @@ class Simulation:
             database=self.database,
             data=data,
             address=self.address,
-            github=InProcess(make_app(self.github), lambda: self.github_cut),
+            github=InProcessTransport(make_app(self.github), lambda: self.github_cut),
             clock=self.clock,
             chance=self._chance("control"),
             pause=self._pause,
