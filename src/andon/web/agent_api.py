@@ -120,17 +120,17 @@ class AgentApi:
 
 async def _wait(request: Request, control: ControlPlane, seen: int, *, nudge_host: str, seconds: float) -> bool:
     """Waits for news of this host; a client that went away ends the wait."""
+    nudge = control.host_nudge(nudge_host)
     left = asyncio.ensure_future(_left(request))
-    waiting = asyncio.ensure_future(wait_for_nudge(control.host_nudge(nudge_host), seen, control.clock, seconds))
+    left.add_done_callback(lambda leaving: None if leaving.cancelled() else nudge())
     try:
-        await asyncio.wait({left, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        woken = await wait_for_nudge(nudge, seen, control.clock, seconds)
         if left.done():
             raise Refusal(400, "The agent went away.")
-        return waiting.result()
+        return woken
     finally:
-        for task in (left, waiting):
-            task.cancel()
-        await asyncio.gather(left, waiting, return_exceptions=True)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
 
 
 async def _left(request: Request) -> None:

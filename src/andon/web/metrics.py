@@ -70,6 +70,8 @@ class Metrics:
         self._gauges = {
             name: Gauge(name, text, labels, registry=self._registry) for name, (text, labels) in _GAUGES.items()
         }
+        self._successes: dict[str, Gauge] = {}
+        """By loop: to look a gauge up costs more than to set it, and this is done after every pass."""
         self._gauges["andon_build_info"].labels(version=__version__).set(1)
 
     def count(self, name: str, /, **labels: str) -> None:
@@ -82,7 +84,10 @@ class Metrics:
 
     def loop_succeeded(self, loop: str, at: datetime) -> None:
         """Remembers a loop's last good pass."""
-        self._gauges["andon_loop_last_success_timestamp_seconds"].labels(loop=loop).set(at.timestamp())
+        if (gauge := self._successes.get(loop)) is None:
+            gauge = self._gauges["andon_loop_last_success_timestamp_seconds"].labels(loop=loop)
+            self._successes[loop] = gauge
+        gauge.set(at.timestamp())
 
     def render(self, facts: Facts, now: datetime) -> bytes:
         """The text that a scrape gets."""

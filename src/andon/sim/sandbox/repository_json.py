@@ -1,6 +1,7 @@
 """Repositories, users and times as GitHub's JSON shows them (field sets of its REST description)."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -23,16 +24,21 @@ _REPOSITORY_PAGES = {
 
 def stamp(at: datetime | None) -> str | None:
     """A time as GitHub writes it: UTC, whole seconds, `Z`."""
-    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if at is None else f"{at.isoformat(timespec='seconds')[:19]}Z"
 
 
 def fine_stamp(at: datetime | None) -> str | None:
     """A time with microseconds, for deliveries, steps and the truth."""
-    return None if at is None else at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if at is None else f"{at.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def user_json(login: str, user_id: int, base_url: str, *, kind: str = "User") -> dict[str, Any]:
     """A user or an organisation."""
+    return dict(_user(login, user_id, base_url, kind))
+
+
+@lru_cache(maxsize=256)
+def _user(login: str, user_id: int, base_url: str, kind: str) -> dict[str, Any]:
     url = f"{base_url}/users/{login}"
     return {
         "login": login,
