@@ -26,6 +26,7 @@ settings.register_profile("proof", max_examples=2000, deadline=None, suppress_he
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--proof", action="store_true", help="run the full counts")
+    parser.addoption("--step", type=int, default=0, help="which twenty seeds of the proof's seasons, from 0 on")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -31,6 +31,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("agent, real processes", [*PYTEST, "tests/agent"]),
     ("sandbox, runner, demo", [*PYTEST, "tests/sim"]),
     ("commands, doctor, installing", [*PYTEST, "tests/cli", "tests/docs", "tests/doctor", "tests/setup"]),
+    *((f"seasons {at * 20 + 1} to {at * 20 + 20}", [*PYTEST, "tests/seasons", "--step", str(at)]) for at in range(10)),
     ("200 jobs", [*ALONE, "tests/acceptance/test_two_hundred_jobs.py"]),
     ("durability", [*ALONE, "tests/acceptance/test_durability.py"]),
     (
@@ -80,7 +81,8 @@ def run(name: str, command: list[str], kept: Path) -> dict[str, Any]:
         )
     else:
         counted = [line for line in lines if " passed" in line or " failed" in line]
-        result["says"] = (counted or lines or ["no output"])[-1].strip("= ")
+        played = [line for line in lines if "fleet-years" in line]
+        result["says"] = (played or counted or lines or ["no output"])[-1].strip("= ")
     if done.returncode != 0:
         print("\n".join(lines[-60:]), flush=True)
     result["skips"] = [line.strip() for line in lines if line.startswith("SKIPPED")]
