@@ -142,8 +142,7 @@ def _budget(budget: BudgetView, at: Facts) -> Degraded:
     stopped = nothing or spent
     made: list[str] = []
     if stopped:
-        what = "No call is made" if nothing else "Only what GitHub does not count is called"
-        made.append(f"{what} until this ends: no runner is registered, and jobs say that they wait for it.")
+        made.append("No call is made until this ends: no runner is registered, and jobs say that they wait for it.")
         made.append("Nothing is rescued, given back or removed for want of an answer.")
     else:
         made.append("What is urgent is sent first; the rest waits.")
