@@ -82,6 +82,7 @@ class Wiring:
         server, store = config.server, opened.store
         self._clock, self._log, self._metrics = clock, log, metrics
         self._shared = opened.shared
+        self._sweep_s: dict[str, float] = {}
         leadership = Leadership(
             store,
             clock,
@@ -107,7 +108,7 @@ class Wiring:
         redelivery = Redelivery(self.fleet, f"{public_url.rstrip('/')}{WEBHOOK_PATH}")
         sweep = Sweep(
             self.fleet,
-            show_period=lambda owner, seconds: metrics.show("andon_sweep_period_seconds", seconds, owner=owner),
+            show_period=self._show_period,
         )
         self.loops = {
             "leadership": self._loop("leadership", leadership.run_once, periods.leadership.renew_s),
@@ -145,6 +146,8 @@ class Wiring:
             else None,
             new_secret=new_secret,
             ready=self._missing,
+            github=github.health,
+            sweep_s=lambda: self._sweep_s if leadership.lease() is not None else {},
         )
         store.on_nudges(self._wake)
         self._listener = opened.listen(self._wake) if opened.listen is not None else None
@@ -167,6 +170,10 @@ class Wiring:
             log=self._log,
             on_success=lambda loop: self._metrics.loop_succeeded(loop, self._clock.now()),
         )
+
+    def _show_period(self, owner: str, seconds: float) -> None:
+        self._sweep_s[owner] = seconds
+        self._metrics.show("andon_sweep_period_seconds", seconds, owner=owner)
 
     def _wake(self, names: Iterable[str]) -> None:
         for name in names:

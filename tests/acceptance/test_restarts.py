@@ -11,7 +11,7 @@ from tests.support.fleet import LABELS, Stage, a_fleet, wait_for
 JOBS = 6
 
 
-def held_jobs(folder: Path) -> list[dict[str, Any]]:
+def held_jobs(folder: Path, count: int = JOBS) -> list[dict[str, Any]]:
     """Jobs that say that they run, and go on until a file lets them go.
 
     The file that says so appears whole: a reader that comes between its making and its filling
@@ -23,7 +23,7 @@ def held_jobs(folder: Path) -> list[dict[str, Any]]:
         f'until [ -e "{folder}/go" ]; do read -t 0.1 <> <(:) || :; done\n'
         "echo it went on to its end\n"
     )
-    return [{"name": f"job {number}", "labels": LABELS, "steps": [{"run": step}]} for number in range(JOBS)]
+    return [{"name": f"job {number}", "labels": LABELS, "steps": [{"run": step}]} for number in range(count)]
 
 
 def running(folder: Path) -> dict[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -75,6 +76,8 @@ class FakeControlPlane:
         """When they came, in monotonic seconds."""
         self.tells_newest = True
         self.host_intent = "open"
+        self.in_its_words: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
+        """How a control plane of another version says the same answer."""
         self._version = self._told = 0
         self._wake: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -185,7 +188,8 @@ class FakeControlPlane:
             stop=tuple(self.stops),
             policy={"public_url": "https://board.example"},
         )
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        told = self.in_its_words(msgspec.to_builtins(answer))
+        return Response(msgspec.json.encode(told), media_type="application/json")
 
     def _learn(self, asked: SyncRequest) -> None:
         if asked.slots is not None:

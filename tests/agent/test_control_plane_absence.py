@@ -121,3 +121,15 @@ def test_sections_full_state_at_boot_and_on_resync_else_only_changes(server, mak
     server.tell()
     server.until(lambda: len(server.requests) >= 3 and server.requests[-1].slots, "full state again")
     assert (agent.root.hooks / "notice.json").exists()
+
+
+def test_a_slot_that_is_again_as_it_was_is_told_when_nothing_in_between_was_answered(server, make_agent):
+    """The control plane read "listening", and the answer never came: it must not believe that for ever."""
+    agent = make_agent(LISTENS)
+    agent.start()
+    server.until_slot(0, "idle")
+    server.claim("c1")
+    server.until_slot(0, "listening")
+    (agent.one("c1").folder / "runner" / "end").touch()
+    server.until_end("c1")
+    server.until_slot(0, "idle")

@@ -366,3 +366,53 @@ def test_json_is_the_apis_own(andon: Andon, server: FakeServer) -> None:
     view = job_view(5, story=[], new_key={"of": "a later version"})
     server.answers["/api/v1/jobs/5"] = (200, view)
     assert andon("job", 5, "--json", "--server", server.url).json == json.loads(json.dumps(view))
+
+
+def a_status(*degraded: dict[str, Any], **changes: Any) -> tuple[int, dict[str, Any]]:
+    about = {"at": stamp(), "ready": True, "missing": None, "sweep": [], **changes}
+    return 200, {**about, "degraded": list(degraded)}
+
+
+def a_condition(code: str, text: str, **changes: Any) -> dict[str, Any]:
+    about = {"subject": "", "grave": True, "since": stamp(minutes=3), "meanwhile": ["Jobs that run go on."]}
+    return {"code": code, "text": text, **about, "ends": "it is over", **changes}
+
+
+def test_status_tells_what_works_less_than_it_should(andon: Andon, server: FakeServer) -> None:
+    server.hosts = [host_view("host-a")]
+    sweep = [{"owner": "acme", "period_s": 240.0, "wanted_s": 60.0}]
+    down = a_condition("github.down", "GitHub's API fails (HTTP 502).")
+    server.answers["/api/v1/status"] = a_status(down, sweep=sweep)
+    ran = andon("status", "--server", server.url, "--json")
+    assert ran.code == 1
+    assert [one["code"] for one in ran.json["findings"]] == ["degraded.github.down"]
+    assert ran.json["degraded"] == [{**down, "until": None}]
+    assert ran.json["hosts"]["reporting"] == 1
+    text = andon("status", "--server", server.url).out
+    for words in (
+        "! GitHub's API fails (HTTP 502).",
+        "Jobs that run go on.",
+        "It ends when it is over.",
+        "every 4 min",
+    ):
+        assert words in text
+
+
+def test_status_with_the_database_away_is_a_finding_and_no_failure(andon: Andon, server: FakeServer) -> None:
+    refused = {"code": "not_ready", "message": "The database does not answer.", "hint": None}
+    for path in ("/api/v1/hosts", "/api/v1/jobs", "/api/v1/switches"):
+        server.answers[path] = (503, {"error": refused})
+    silent = a_condition("agents.away", "1 of 2 hosts is silent (host-b).", subject="host-b")
+    server.answers["/api/v1/status"] = a_status(a_condition("database.away", "The database does not answer."), silent)
+    ran = andon("status", "--server", server.url, "--json")
+    assert ran.code == 1
+    assert [one["code"] for one in ran.json["findings"]] == ["degraded.database.away", "degraded.agents.away"]
+    assert ran.json["hosts"] is None and ran.json["jobs"] is None
+    assert "unknown" in andon("status", "--server", server.url).out
+
+
+def test_a_silent_host_is_one_finding(andon: Andon, server: FakeServer) -> None:
+    server.hosts = [host_view("host-b", "silent")]
+    server.answers["/api/v1/status"] = a_status(a_condition("agents.away", "The only host is silent (host-b)."))
+    ran = andon("status", "--server", server.url, "--json")
+    assert [one["code"] for one in ran.json["findings"]] == ["host.silent"]

@@ -15,6 +15,7 @@ import uvicorn
 from sqlalchemy import insert, update
 from starlette.applications import Starlette
 
+from andon.model.budget import BudgetView
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.config import Config, Owner, Pool, Rails, Server
 from andon.model.host_states import HostObserved, Intent
@@ -26,7 +27,7 @@ from andon.runtime.clock import SystemClock
 from andon.runtime.ids import SortableIds
 from andon.runtime.logging import logger
 from andon.sim.virtual_time import VirtualClock
-from andon.store import claims, deliveries, hosts, pauses
+from andon.store import budgets, claims, deliveries, hosts, pauses
 from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.apply_sync import apply_report
 from andon.store.claims import Change
@@ -225,6 +226,26 @@ class PageFleet:
     def pause(self, owner: str, reason: str, seconds: float) -> None:
         until = self.clock.now() + timedelta(seconds=seconds)
         self.do(lambda tx: pauses.pause(tx, owner, reason=reason, until=until))
+
+    def spend_quota(self) -> None:
+        """Only the reserve is left of the quota at GitHub, which stretches the sweep."""
+        resets_at = self.clock.now() + timedelta(minutes=9)
+        sentence = "900 of 5000 calls are left, only the reserve, so nothing is sent."
+        view = BudgetView(
+            account="token",
+            resource="core",
+            owners=("acme",),
+            limit=5000,
+            remaining=900,
+            reserve=1000,
+            resets_at=resets_at,
+            used=4000,
+            refused=3,
+            degraded=sentence,
+            until=resets_at,
+        )
+        self.do(lambda tx: budgets.save(tx, [view]))
+        self.control.sweep_s = lambda: {"acme": 240.0}
 
     def delivery(self, event: str) -> None:
         self.do(lambda tx: deliveries.keep(tx, guid=f"g-{event}", event=event, action=None, body=b"{}"))

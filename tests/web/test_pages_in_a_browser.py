@@ -133,6 +133,7 @@ def test_a_board_that_lost_its_server_says_so(fleet: PageFleet, server: Served, 
 def test_everything_can_be_read(fleet: PageFleet, server: Served, tab: Tab, dark: bool) -> None:
     """WCAG AA contrast of every text, and nothing wider than the screen of a phone."""
     fill_busy(fleet)
+    fleet.spend_quota()
     for path in ("/", "/queue", "/jobs/101", "/jobs/400", "/hosts/host-b", "/jobs/none"):
         for width in (1280, 390):
             tab.shape(width, 900, dark=dark)

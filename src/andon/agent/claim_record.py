@@ -23,6 +23,12 @@ class Phase(StrEnum):
     LISTENING = "listening"
     RUNNING = "running"
     ENDED = "ended"
+    UNKNOWN = "unknown"
+    """A word that only a newer shim knows: the runner was started, and more is not proven (R39)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Phase | None":
+        return cls.UNKNOWN if isinstance(value, str) else None
 
 
 class ClaimRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,12 @@ from andon.agent.slot_table import Slot
 from andon.model.host_states import Intent
 from andon.model.wire import ClaimOrder, EndReport, SlotReport, SlotState, StopOrder, SyncAnswer
 
-_PHASES = {Phase.STARTING: SlotState.STARTING, Phase.LISTENING: SlotState.LISTENING, Phase.RUNNING: SlotState.RUNNING}
+_PHASES = {
+    Phase.STARTING: SlotState.STARTING,
+    Phase.UNKNOWN: SlotState.STARTING,
+    Phase.LISTENING: SlotState.LISTENING,
+    Phase.RUNNING: SlotState.RUNNING,
+}
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):

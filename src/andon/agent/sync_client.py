@@ -71,7 +71,13 @@ class SyncClient:
         self._clock, self._timing, self._backoff, self._log = clock, timing, backoff, log
         self._seq = int(clock.now().timestamp() * 1e9)
         self._confirmed: tuple[SlotReport, ...] | None = None
-        """The slots as the control plane last acknowledged them; None: it must hear everything."""
+        """The slots as the control plane last acknowledged them; None: it must hear them.
+
+        A report that got no answer may have been read all the same: until the next one is acknowledged,
+        nobody here knows what the control plane believes.
+        """
+        self._whole = True
+        """It must hear every section."""
         self._last: SyncAnswer | None = None
         self._trouble: str | None = None
         self.last_answer_at: datetime | None = None
@@ -114,7 +120,6 @@ class SyncClient:
     def _request(self) -> SyncRequest:
         self._seq += 1
         slots = self._slots.slots()
-        first = self._confirmed is None
         return SyncRequest(
             host=self._host,
             boot_id=self._boot_id,
@@ -122,7 +127,7 @@ class SyncClient:
             agent_version=self._version,
             slots=slots if slots != self._confirmed else None,
             ended=self._slots.ended(),
-            leases=() if first else None,
+            leases=() if self._whole else None,
             clock=self._clock.now(),
         )
 
@@ -132,6 +137,8 @@ class SyncClient:
 
     async def _ask(self, request: SyncRequest, seen: int) -> Answer | None:
         """The answer; None when a local change must be said first."""
+        if request.slots is not None:
+            self._confirmed = None
         asking = asyncio.ensure_future(
             self._http.request("POST", "/agent/v1/sync", body=encode_sync(request), timeout=self._timing.answer)
         )
@@ -169,9 +176,10 @@ class SyncClient:
         if wanted.ack >= request.seq:
             if request.slots is not None:
                 self._confirmed = request.slots
+            self._whole = False
             self._slots.acknowledge(request.ended)
         if wanted.resync:
-            self._confirmed = None
+            self._confirmed, self._whole = None, True
         self._heard(wanted.policy)
         self._slots.apply(wanted)
         told = msgspec.structs.replace(wanted, ack=0)

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -13,10 +14,12 @@ from andon.cli.job_rows import OPEN_STATES, WAITING_STATES, cause
 from andon.cli.options import ConfigFile, DataFolder, Json, ServerUrl, TokenFile
 from andon.cli.output import duration, make_console, plain, print_json, strong
 from andon.cli.reading import Reader, read
-from andon.model.api import HostView, JobView, SwitchView
+from andon.model.api import HostView, JobView, StatusView, SwitchView
+from andon.model.degraded import DegradedCode
 from andon.model.host_states import HostObserved
 from andon.runtime.clock import SystemClock
 
+OK = 200
 _MOST_JOBS = 10_000
 _MOST_RAILS = 100
 _ALARMING = {
@@ -51,6 +54,29 @@ async def look(reader: Reader, now: datetime) -> dict[str, Any]:
     """The object that --json prints (docs/commands.md)."""
     code, ready = await reader.get_any_status("/readyz")
     _, health = await reader.get_any_status("/healthz")
+    answered, told = await reader.get_any_status("/api/v1/status")
+    # A control plane of the version before has no such page.
+    said = reader.typed(told, StatusView) if answered == OK else None
+    degraded = said.degraded if said is not None else ()
+    findings = [_not_ready(code, ready)] if code != OK else []
+    away = any(each.code is DegradedCode.DATABASE_AWAY for each in degraded)
+    findings += [
+        _finding(f"degraded.{each.code.value}", each.text, "condition", each.subject)
+        for each in degraded
+        # Silent hosts are findings of their own, where they can be read.
+        if away or each.code is not DegradedCode.AGENTS_AWAY
+    ]
+    about: dict[str, Any] = {
+        "server": reader.url,
+        "version": health.get("version"),
+        "ready": code == OK,
+        "degraded": msgspec.to_builtins(degraded),
+        "sweep": msgspec.to_builtins(said.sweep if said is not None else ()),
+    }
+    if away:
+        # Nothing else can be read; what is wrong is known all the same.
+        unknown = dict.fromkeys(("hosts", "slots", "jobs", "rails", "oldest_waiting"))
+        return {**about, **unknown, "findings": findings}
     hosts = reader.typed((await reader.list("/api/v1/hosts", limit=MOST_HOSTS))["items"], list[HostView])
     jobs: dict[str, list[JobView]] = {}
     for state in OPEN_STATES:
@@ -59,10 +85,6 @@ async def look(reader: Reader, now: datetime) -> dict[str, Any]:
     switched, rails = await reader.get_any_status(f"/api/v1/switches?limit={_MOST_RAILS}")
     switches = reader.typed(rails.get("items"), list[SwitchView]) if switched == 200 else []
     waiting = [job for state in WAITING_STATES for job in jobs[state]]
-    findings: list[dict[str, Any]] = []
-    if code != 200:
-        missing = ready.get("missing") or f"/readyz answered {code}"
-        findings.append(_finding("controlplane.not_ready", f"The control plane is not ready: {missing}", "server", ""))
     for host in hosts:
         if host.observed != HostObserved.REPORTING:
             last = f"last heard of {_ago(host.last_seen, now)}" if host.last_seen else "never heard of"
@@ -78,9 +100,7 @@ async def look(reader: Reader, now: datetime) -> dict[str, Any]:
             text = f"Job {job.id} ({job.repository}, {job.name}) {words}: {job.why.text}"
             findings.append(_finding(kind, text, "job", str(job.id)))
     return {
-        "server": reader.url,
-        "version": health.get("version"),
-        "ready": code == 200,
+        **about,
         "hosts": {state.value: sum(host.observed == state for host in hosts) for state in HostObserved},
         "slots": dict(sorted(Counter(slot.state for host in hosts for slot in host.slots).items())),
         "jobs": {state: len(found) for state, found in jobs.items()},
@@ -88,6 +108,11 @@ async def look(reader: Reader, now: datetime) -> dict[str, Any]:
         "oldest_waiting": _oldest(waiting, now),
         "findings": findings,
     }
+
+
+def _not_ready(code: int, ready: dict[str, Any]) -> dict[str, Any]:
+    missing = ready.get("missing") or f"/readyz answered {code}"
+    return _finding("controlplane.not_ready", f"The control plane is not ready: {missing}", "server", "")
 
 
 def _finding(code: str, text: str, kind: str, id: str) -> dict[str, Any]:
@@ -125,7 +150,10 @@ def _print(console: Console, found: dict[str, Any]) -> None:
     ]
     if found["rails"]:
         lines.append(("rails", "  ".join(f"{plain(name)} {plain(mode)}" for name, mode in found["rails"].items())))
-    if oldest is None:
+    lines += [("sweep", _period(each)) for each in found["sweep"] if each["period_s"] > each["wanted_s"]]
+    if found["jobs"] is None:
+        lines.append(("waiting", "unknown"))
+    elif oldest is None:
         lines.append(("waiting", "nothing"))
     else:
         name = plain(f"{oldest['job']}  {oldest['repository']}  {oldest['name']}")
@@ -134,7 +162,24 @@ def _print(console: Console, found: dict[str, Any]) -> None:
         console.print(Text.assemble((f"{name:<9}", "dim"), value), soft_wrap=True)
     for finding in found["findings"]:
         console.print(Text.assemble(("! ", "bold red"), strong(finding["text"])), soft_wrap=True)
+    for each in found["degraded"]:
+        console.print(Text.assemble((f"While {plain(each['code'])} lasts", "bold"), _since(each)), soft_wrap=True)
+        for sentence in each["meanwhile"]:
+            console.print(Text.assemble("  ", plain(sentence)), soft_wrap=True)
+        console.print(Text.assemble("  It ends when ", plain(each["ends"]), "."), soft_wrap=True)
 
 
-def _counts(counts: dict[str, int]) -> str:
+def _since(condition: dict[str, Any]) -> str:
+    since = condition["since"]
+    return f" (since {plain(since)}):" if since else ":"
+
+
+def _period(sweep: dict[str, Any]) -> str:
+    period, wanted = duration(sweep["period_s"]), duration(sweep["wanted_s"])
+    return f"GitHub's lists of {plain(sweep['owner'])} are read every {period} instead of {wanted}"
+
+
+def _counts(counts: dict[str, int] | None) -> str:
+    if counts is None:
+        return "unknown"
     return "  ".join(f"{plain(name)} {count}" for name, count in counts.items()) or "none"

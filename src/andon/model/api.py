@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from andon.model.budget import BudgetView
+from andon.model.degraded import Degraded
 from andon.model.rails import RailMode
 from andon.model.why import Why
 
@@ -237,6 +238,28 @@ class SwitchView(msgspec.Struct, frozen=True, kw_only=True):
     """Of the present minute."""
     capped_since: datetime | None
     """When the cap was reached, while that is not over; null: it was not, lately."""
+
+
+class SweepView(msgspec.Struct, frozen=True, kw_only=True):
+    """How often the lists of an owner's repositories are read at GitHub."""
+
+    owner: str
+    period_s: float
+    """At present: stretched as the quota falls."""
+    wanted_s: float
+    """As configured."""
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /api/v1/status`: what works less than it should. Answered while the database is away, too."""
+
+    at: datetime
+    ready: bool
+    missing: str | None
+    """What keeps the control plane from being ready."""
+    degraded: tuple[Degraded, ...]
+    sweep: tuple[SweepView, ...]
+    """Empty on a replica that does not lead."""
 
 
 class HostRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,12 @@ class SlotState(StrEnum):
     """The runner is being ended on the control plane's order."""
     UNAVAILABLE = "unavailable"
     """The slot cannot take a runner; the reason stands in `note`."""
+    UNKNOWN = "unknown"
+    """A state that only a newer agent knows: it proves nothing, ends nothing, and is no capacity (R39)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "SlotState | None":
+        return cls.UNKNOWN if isinstance(value, str) else None
 
 
 class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ def slot_state(slot: Slot, host: Host, claim: Claim | None) -> str:
         return "unavailable"
     if claim is not None and claim.state is ClaimState.BUSY:
         return "running"
+    if slot.state == SlotState.UNKNOWN.value:
+        return "unknown"
     if slot.state == SlotState.RUNNING.value:
         return "running"
     if claim is not None or slot.state in (SlotState.STARTING.value, SlotState.LISTENING.value):
@@ -40,6 +42,8 @@ def closed_by(slot: Slot, host: Host | None) -> str | None:
         return "silent"
     if slot.state == SlotState.UNAVAILABLE.value:
         return "unavailable"
+    if slot.state == SlotState.UNKNOWN.value and slot.claim is None:
+        return "in a state that only a newer version knows"
     for intent in (Intent.QUARANTINED, Intent.DRAINING, Intent.CORDONED):
         if intent in (slot.intent, host.intent):
             return intent.value

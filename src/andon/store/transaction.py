@@ -1,7 +1,8 @@
 """One transaction as queries see it: the connection, one moment for all of it, its journal lines,
 its outbox rows, and whom to wake once it is durable."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ from andon.model.journal import Entry
 from andon.runtime.clock import Clock
 from andon.runtime.ids import Ids
 from andon.store.announcements import note
+from andon.store.answering import Answering, Away
 from andon.store.bulk import insert_new
-from andon.store.database import Database, Unavailable
+from andon.store.database import Closed, Database, Unavailable
 from andon.store.schema import journal, outbox
 
 T = TypeVar("T")
@@ -112,6 +114,16 @@ class Store:
         self._ids = ids
         self._database_time = database_time
         self._wake: Callable[[Iterable[str]], None] = lambda names: None
+        self._writes, self._reads = Answering(clock), Answering(clock)
+
+    def away(self) -> Away | None:
+        """Whether the database is away for writers or for readers, since when, and what it said."""
+        return self._writes.away() or self._reads.away()
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether a read that is asked now would only wait with others that got no answer."""
+        return self._reads.stands_still
 
     def on_nudges(self, wake: Callable[[Iterable[str]], None]) -> None:
         """Who is told, after each commit, which loops and hosts have something to do."""
@@ -131,10 +143,7 @@ class Store:
             nudges.update(tx.nudges)
             return result
 
-        try:
-            result = await self.database.write(run)
-        except _AWAY as error:
-            raise Unavailable(_reason(error)) from error
+        result = await _watched(self._writes, self.database.write(run))
         if nudges:
             # In one order on every machine: the simulator repeats what it once saw.
             self._wake(sorted(nudges))
@@ -142,17 +151,35 @@ class Store:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on one consistent snapshot. Raises Unavailable as `write` does."""
-        try:
-            return await self.database.read(work)
-        except _AWAY as error:
-            raise Unavailable(_reason(error)) from error
+        return await _watched(self._reads, self.database.read(work))
 
     def close(self) -> None:
         """Closes the database."""
         self.database.close()
 
 
-def _reason(error: DBAPIError) -> str:
+async def _watched(answering: Answering, transaction: Awaitable[T]) -> T:
+    """The transaction's result; how it ended is kept. Raises Unavailable when the database was why."""
+    number, failure = answering.asked(), None
+    try:
+        return await transaction
+    except asyncio.CancelledError:
+        answering.forgotten(number)
+        raise
+    except _AWAY as error:
+        failure = _said(error)
+        raise Unavailable(f"The database does not answer or cannot write: {failure}") from error
+    except Unavailable as error:
+        failure = str(error)
+        raise
+    except Closed:
+        answering.forgotten(number)
+        raise
+    finally:
+        answering.ended(number, failure)
+
+
+def _said(error: DBAPIError) -> str:
     """The first line of what the database said, without statement and values."""
     said = str(error.orig).strip().splitlines()
-    return f"The database does not answer or cannot write: {said[0] if said else 'no reason given'}"
+    return said[0] if said else "no reason given"

@@ -55,6 +55,17 @@ async def on_exception(request: Request, error: Exception) -> Response:
     return await on_refusal(request, Refusal(500, "Andon failed here. Its log says how."))
 
 
+async def on_unavailable(request: Request, error: Exception) -> Response:
+    """The database is away: whoever asks may try again, and `/api/v1/status` says what goes on meanwhile."""
+    return await on_refusal(request, database_away())
+
+
+def database_away() -> Refusal:
+    """How everything is refused that needs the database."""
+    hint = "Try again later. The board, and GET /api/v1/status, say what is done meanwhile."
+    return Refusal(503, "The database does not answer.", hint)
+
+
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """The framework's own refusals (unknown path, wrong method), in our shape."""
     assert isinstance(error, HTTPException)

@@ -6,9 +6,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
+from andon.store.database import Unavailable
 from andon.web import health, ingest, openapi
 from andon.web.agent_api import AgentApi
-from andon.web.answers import Refusal, on_exception, on_http_exception, on_refusal
+from andon.web.answers import Refusal, on_exception, on_http_exception, on_refusal, on_unavailable
 from andon.web.control_plane import ControlPlane
 from andon.web.enrolment import enrol
 from andon.web.host_changes import HOST_CHANGES
@@ -32,7 +33,12 @@ def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlett
         Route("/readyz", health.readyz, methods=["GET"]),
         *pages,
     ]
-    handlers = {Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_exception}
+    handlers = {
+        Refusal: on_refusal,
+        Unavailable: on_unavailable,
+        HTTPException: on_http_exception,
+        Exception: on_exception,
+    }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.control_plane = control
     app.add_middleware(NoNul)

@@ -7,14 +7,17 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from andon.model.api import DeliveryView, HostView, JobView, PoolView
+from andon.model.api import JobView
 from andon.model.claim_states import ClaimState
 from andon.model.job_states import JobStatus
 from andon.store import budgets, fleet_views, incidents, job_views, jobs
+from andon.store.database import Unavailable
+from andon.web.board_content import Board, HostRow
 from andon.web.control_plane import ControlPlane, control_plane
+from andon.web.degradation import Stored, read_stored, wanted_sweep_s
 from andon.web.headline import Finding, all_well, findings
 from andon.web.html_answers import html
-from andon.web.slot_cells import Cell, cells
+from andon.web.slot_cells import cells
 
 SHOWN_WAITING = 50
 SHOWN_RUNNING = 50
@@ -22,30 +25,6 @@ SHOWN_FINISHED = 15
 SHOWN_IN_QUEUE = 500
 ANSWER_TAKES = timedelta(seconds=30)
 """A runner in doubt for longer than this is worth a word at the top; most doubts end sooner."""
-
-
-class HostRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A host and its slots as they are drawn."""
-
-    host: HostView
-    cells: tuple[Cell, ...]
-
-
-class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the board shows."""
-
-    hosts: tuple[HostRow, ...]
-    pools: tuple[PoolView, ...]
-    findings: tuple[Finding, ...]
-    well: str
-    running: tuple[JobView, ...]
-    waiting: tuple[JobView, ...]
-    finished: tuple[JobView, ...]
-    running_count: int
-    waiting_count: int
-    last_delivery: DeliveryView | None
-    columns: int
-    """How many slots stand side by side on a wide screen, the same for every host."""
 
 
 def columns(slots: int) -> int:
@@ -87,6 +66,7 @@ def read_board(connection: Connection, control: ControlPlane, now: datetime) -> 
             stranded=len(stranded),
             rails=around.modes,
             incidents=incidents.live(connection),
+            degraded=control.degradation.known(),
             now=now,
         ),
         well=all_well(hosts),
@@ -101,15 +81,33 @@ def read_board(connection: Connection, control: ControlPlane, now: datetime) -> 
 
 
 async def board(request: Request) -> Response:
-    """The board."""
+    """The board; while the database is away, the one that was read last, and it says so."""
     control = control_plane(request)
     now = control.clock.now()
-    found = await control.store.read(lambda connection: read_board(connection, control, now))
+
+    def read(connection: Connection) -> tuple[Board, Stored]:
+        return read_board(connection, control, now), read_stored(connection)
+
+    try:
+        found, stored = await control.degradation.read_in_time(read)
+        control.degradation.heard(stored)
+        control.last_board, read_at = found, now
+        control.last_board_at = now
+    except Unavailable:
+        found, read_at = control.last_board, control.last_board_at
+        if found is None:
+            return html(request, "away.html", status=503, now=now, lamp="red", degraded=control.degradation.known())
+        away = Finding(lamp="red", text="The database does not answer: this is what was read last.")
+        found = msgspec.structs.replace(found, findings=(away, *found.findings))
     return html(
         request,
         "board.html",
         now=now,
         board=found,
+        read_at=read_at,
+        degraded=control.degradation.known(),
+        sweep=sorted(control.sweep_s().items()),
+        wanted_sweep_s=wanted_sweep_s(control.config),
         lamp=found.findings[0].lamp if found.findings else "green" if found.hosts else "grey",
         observing=control.config.rails.mode != "act",
         polling=control.config.github.ingest == "poll",
@@ -128,5 +126,5 @@ async def queue(request: Request) -> Response:
         counts = fleet_views.open_job_counts(connection)
         return found, sum(n for (status, _), n in counts.items() if status != JobStatus.IN_PROGRESS.value)
 
-    waiting, total = await control.store.read(read)
+    waiting, total = await control.degradation.read_in_time(read)
     return html(request, "queue.html", now=now, waiting=waiting, waiting_count=total)

@@ -1,17 +1,20 @@
 """What the handlers work with, made once by the composition root, and reached by every request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from starlette.requests import HTTPConnection
 
 from andon.model.config import Config
+from andon.rules.liveness_fleet import ApiFact
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
 from andon.runtime.loop import Nudge
 from andon.store.intake import Intake
 from andon.store.transaction import Store
+from andon.web.board_content import Board
+from andon.web.degradation import Degradation
 from andon.web.metrics import Metrics
 
 
@@ -35,11 +38,30 @@ class ControlPlane:
     new_secret: Callable[[], str]
     ready: Callable[[], str | None]
     """None when ready; else what is still missing, as a sentence."""
+    github: Callable[[], ApiFact] = lambda: ApiFact(answered_at=None, failing_since=None)
+    """How the last calls of this process to GitHub went."""
+    sweep_s: Callable[[], Mapping[str, float]] = dict[str, float]
+    """Seconds from one sweep to the next at present, by owner; empty where another process sweeps."""
     changes: Nudge = field(default_factory=Nudge)
     """Nudged after every commit that woke somebody: the live stream listens."""
     stopping: bool = False
     """No more work is taken: streams end, so that the server need not wait for them."""
     _hosts: dict[str, Nudge] = field(default_factory=dict[str, Nudge])
+    last_board: Board | None = None
+    """As it was read last, for the time that the database is away."""
+    last_board_at: datetime | None = None
+    degradation: Degradation = field(init=False)
+    """What works less than it should, also while the database is away."""
+
+    def __post_init__(self) -> None:
+        self.degradation = Degradation(
+            config=self.config,
+            store=self.store,
+            intake=self.intake,
+            clock=self.clock,
+            github=lambda: self.github(),
+            sweep_s=lambda: self.sweep_s(),
+        )
 
     def host_nudge(self, host: str) -> Nudge:
         """What wakes the held sync of this host."""

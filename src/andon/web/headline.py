@@ -11,6 +11,7 @@ import msgspec
 
 from andon.model.api import HostView
 from andon.model.budget import BudgetView
+from andon.model.degraded import Degraded, DegradedCode
 from andon.model.incident_kinds import IncidentCode
 from andon.model.incident_states import IncidentState
 from andon.model.nouns import Incident
@@ -119,6 +120,15 @@ def _incidents(incidents: Sequence[Incident]) -> list[Finding]:
     ]
 
 
+def _degraded(degraded: Sequence[Degraded], incidents: Sequence[Incident]) -> list[Finding]:
+    open_codes = {each.code for each in incidents if each.state is IncidentState.OPEN}
+    told = {DegradedCode.DELIVERIES_SPOOLED}
+    if IncidentCode.GITHUB_DOWN not in open_codes:
+        # The incident is the leader's to open; any replica sees that its own calls fail.
+        told.add(DegradedCode.GITHUB_DOWN)
+    return [Finding(lamp="red" if each.grave else "amber", text=each.text) for each in degraded if each.code in told]
+
+
 def findings(
     hosts: Sequence[HostView],
     *,
@@ -129,18 +139,21 @@ def findings(
     stranded: int,
     rails: Modes,
     incidents: Sequence[Incident] = (),
+    degraded: Sequence[Degraded] = (),
     now: datetime,
 ) -> tuple[Finding, ...]:
     """Everything that is wrong, the gravest first.
 
     `missing` is what keeps the control plane from being ready; `budgets` are those at GitHub; `unserved` and
     `stranded` count jobs whose labels no pool serves, and jobs whose runner is in doubt for longer than an
-    answer takes; `rails` say which automatic acts are held back. `incidents` are those that are not closed.
+    answer takes; `rails` say which automatic acts are held back. `incidents` are those that are not closed; of
+    `degraded` only what nothing else here tells is said.
     """
     made: list[Finding] = []
     if missing is not None:
         made.append(Finding(lamp="red", text=f"The control plane is not ready: {missing}"))
     made += _incidents(incidents)
+    made += _degraded(degraded, incidents)
     lost = any(each.code is IncidentCode.FLEET_SILENT and each.state is IncidentState.OPEN for each in incidents)
     # One cause is one sentence: a lost fleet is said once, not for each host again.
     made += [each for each in _silent(hosts) if not (lost and each.lamp == "red")]

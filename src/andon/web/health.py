@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon import __version__
+from andon.store.database import Unavailable
 from andon.web.answers import answer
 from andon.web.auth import require_reader
 from andon.web.control_plane import control_plane
@@ -28,6 +29,10 @@ async def metrics(request: Request) -> Response:
     """The metrics in the exposition format."""
     require_reader(request)
     control = control_plane(request)
-    facts = await control.store.read(lambda connection: Facts(connection, control.config))
-    text = control.metrics.render(facts, control.clock.now())
+    try:
+        facts = await control.degradation.read_in_time(lambda connection: Facts(connection, control.config))
+    except Unavailable:
+        facts = None
+    degraded = {each.code for each in await control.degradation.look()}
+    text = control.metrics.render(facts, control.clock.now(), degraded)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

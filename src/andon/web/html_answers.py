@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon import __version__
-from andon.web.answers import Refusal
+from andon.store.database import Unavailable
+from andon.web.answers import Refusal, database_away
 from andon.web.auth import require_reader
 from andon.web.control_plane import control_plane
 from andon.web.durations import duration, size
@@ -101,5 +102,7 @@ def page(handler: Handler) -> Handler:
             return await handler(request)
         except Refusal as refused:
             return refusal_page(request, refused, wanted=request.url.path)
+        except Unavailable:
+            return refusal_page(request, database_away(), wanted=request.url.path)
 
     return answered

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from andon.runtime.loop import wait_for_nudge
+from andon.store.database import Unavailable
 from andon.store.fleet_views import change_mark
 from andon.web.auth import require_reader
 from andon.web.control_plane import ControlPlane, control_plane
@@ -26,11 +27,20 @@ BEAT_S = 15.0
 """The stream is never silent for longer; a comment for proxies, an event for the page."""
 
 
+async def _mark(control: ControlPlane) -> object:
+    """What differs when a page would: also when the database goes away, and comes back."""
+    try:
+        stored: object = await control.degradation.read_in_time(change_mark)
+    except Unavailable:
+        stored = None
+    return stored, [(each.code, each.subject, each.text) for each in control.degradation.known()]
+
+
 async def _events(control: ControlPlane) -> AsyncGenerator[bytes]:
     clock = control.clock
     began = said = clock.monotonic()
     seen = control.changes.version
-    mark = await control.store.read(change_mark)
+    mark = await _mark(control)
     yield b"retry: 1500\nevent: open\ndata: 1\n\n"
     while not control.stopping:
         left = began + LASTS_S - clock.monotonic()
@@ -39,7 +49,7 @@ async def _events(control: ControlPlane) -> AsyncGenerator[bytes]:
         until_beat = max(0.0, said + BEAT_S - clock.monotonic())
         await wait_for_nudge(control.changes, seen, clock, min(LOOK_S, left, until_beat))
         seen = control.changes.version
-        found = await control.store.read(change_mark)
+        found = await _mark(control)
         if found != mark:
             mark, said = found, clock.monotonic()
             yield b"event: changed\ndata: 1\n\n"

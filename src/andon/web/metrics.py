@@ -3,6 +3,7 @@
 Labels are bounded: never an id of a run, job or delivery.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 
 from andon import __version__
 from andon.model.config import Config
+from andon.model.degraded import DegradedCode
 from andon.store import budgets, fleet_views, incidents, jobs
 
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -34,11 +36,20 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Calls left at GitHub, for all who use the credential.",
         ("installation",),
     ),
+    "andon_degraded": ("1 while a degraded condition holds (docs/degraded.md).", ("condition",)),
     "andon_sweep_period_seconds": ("Seconds between two sweeps of an owner's repositories, at present.", ("owner",)),
     "andon_loop_last_success_timestamp_seconds": ("When a loop last ended a pass well.", ("loop",)),
 }
 
-_READ_WHOLE = ("andon_jobs", "andon_oldest_dispatchable_seconds", "andon_slots", "andon_hosts", "andon_incidents")
+_READ_WHOLE = (
+    "andon_jobs",
+    "andon_oldest_dispatchable_seconds",
+    "andon_slots",
+    "andon_pool_wanted_slots",
+    "andon_hosts",
+    "andon_incidents",
+    "andon_github_budget_remaining",
+)
 
 
 class Facts:
@@ -89,13 +100,19 @@ class Metrics:
             self._successes[loop] = gauge
         gauge.set(at.timestamp())
 
-    def render(self, facts: Facts, now: datetime) -> bytes:
-        """The text that a scrape gets."""
+    def render(self, facts: Facts | None, now: datetime, degraded: Collection[DegradedCode] = ()) -> bytes:
+        """The text that a scrape gets; without `facts` (the database is away) what they say is left out."""
         for name in _READ_WHOLE:
             # What is no longer there must not keep its last value.
             self._gauges[name].clear()
+        for code in DegradedCode:
+            self._gauges["andon_degraded"].labels(condition=code.value).set(code in degraded)
+        if facts is not None:
+            self._show_facts(facts, now)
+        return generate_latest(self._registry)
+
+    def _show_facts(self, facts: Facts, now: datetime) -> None:
         remaining = self._gauges["andon_github_budget_remaining"]
-        remaining.clear()
         for budget in facts.budgets:
             if budget.remaining is not None:
                 name = budget.account if budget.resource == "core" else f"{budget.account} {budget.resource}"
@@ -117,4 +134,3 @@ class Metrics:
             )
         unbooted = (now - facts.unbooted).total_seconds() if facts.unbooted else 0.0
         self._gauges["andon_oldest_unbooted_seconds"].set(max(0.0, unbooted))
-        return generate_latest(self._registry)

@@ -21,6 +21,8 @@ from andon.model.api import (
     PoolView,
     RunnerView,
     RunView,
+    StatusView,
+    SweepView,
     SwitchView,
 )
 from andon.model.incident_states import IncidentState
@@ -30,6 +32,7 @@ from andon.store.job_views import Filter
 from andon.web.answers import Refusal, answer
 from andon.web.auth import require_reader
 from andon.web.control_plane import ControlPlane, control_plane
+from andon.web.degradation import wanted_sweep_s
 
 
 class _Named(Protocol):
@@ -89,7 +92,7 @@ def _id(request: Request, what: str) -> int:
 
 
 async def _read(control: ControlPlane, work: Callable[[Connection], T]) -> T:
-    return await control.store.read(work)
+    return await control.degradation.read_in_time(work)
 
 
 async def list_jobs(request: Request) -> Response:
@@ -290,6 +293,25 @@ async def list_switches(request: Request) -> Response:
     return answer(Page[SwitchView](items=items, next=after))
 
 
+async def get_status(request: Request) -> Response:
+    """What works less than it should, and what is done meanwhile."""
+    require_reader(request)
+    control = control_plane(request)
+    missing, wanted_s = control.ready(), wanted_sweep_s(control.config)
+    return answer(
+        StatusView(
+            at=control.clock.now(),
+            ready=missing is None,
+            missing=missing,
+            degraded=await control.degradation.look(),
+            sweep=tuple(
+                SweepView(owner=owner, period_s=seconds, wanted_s=wanted_s)
+                for owner, seconds in sorted(control.sweep_s().items())
+            ),
+        )
+    )
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the API: its path, its handler, the shape it gives, the filters it takes."""
 
@@ -301,6 +323,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 _PAGING = ("limit", "cursor")
 ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(path="/api/v1/status", handler=get_status, gives=StatusView),
     Endpoint(
         path="/api/v1/jobs",
         handler=list_jobs,
