@@ -36,7 +36,13 @@ class RunCalls(Asking):
         return answer if isinstance(answer, Failed) else Answered(at=answer[1].at, jobs=(answer[0],))
 
     async def jobs_of_run(
-        self, repository: str, run_id: int, attempt: int | None = None, *, priority: Priority = Priority.SWEEP
+        self,
+        repository: str,
+        run_id: int,
+        attempt: int | None = None,
+        *,
+        priority: Priority = Priority.SWEEP,
+        conditional: bool = True,
     ) -> Answered | Failed:
         """All jobs of one attempt of a run; of the latest when none is named."""
         suffix, template = ("", "") if attempt is None else (f"/attempts/{attempt}", "/attempts/{n}")
@@ -46,7 +52,7 @@ class RunCalls(Asking):
             f"/runs/{run_id}{suffix}/jobs",
             f"/runs/{{id}}{template}/jobs",
             priority=priority,
-            conditional=True,
+            conditional=conditional,
         )
         listed = await self._list(call, JobList, lambda page: page.jobs, lambda page: page.total_count)
         if isinstance(listed, Failed):
