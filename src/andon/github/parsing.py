@@ -98,6 +98,11 @@ def _from_job_event(parsed: JobEvent, guid: str) -> JobNews | Ignored:
     return _job_news(job, parsed.repository.full_name, status, at or guid_time(guid), f"webhook:{guid}")
 
 
+def job_status(word: str) -> JobStatus | None:
+    """GitHub's word for a job's state as one of ours; None for one that we do not know."""
+    return _STATUS.get(word)
+
+
 def job_news(job: JobObject, repository: str, *, at: datetime | None, source: str) -> JobNews | Ignored:
     """What the jobs API says; `at` is GitHub's time of the answer."""
     status = _STATUS.get(job.status)
@@ -132,6 +137,7 @@ def _job_news(
         runner_name=job.runner_name or None,
         order_at=at.astimezone(UTC) if at else None,
         source=source,
+        node_id=job.node_id,
     )
 
 

@@ -22,6 +22,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunObject, ...] = ()
     not_modified: bool = False
     """Everything is as it was when the same was asked last (ETag): it cost nothing."""
+    whole: bool = True
+    """Whether there is no more of what was asked for than this; of the newest runs, whether these are all."""
 
 
 class RunCalls(Asking):
@@ -34,7 +36,13 @@ class RunCalls(Asking):
         return answer if isinstance(answer, Failed) else Answered(at=answer[1].at, jobs=(answer[0],))
 
     async def jobs_of_run(
-        self, repository: str, run_id: int, attempt: int | None = None, *, priority: Priority = Priority.SWEEP
+        self,
+        repository: str,
+        run_id: int,
+        attempt: int | None = None,
+        *,
+        priority: Priority = Priority.SWEEP,
+        conditional: bool = True,
     ) -> Answered | Failed:
         """All jobs of one attempt of a run; of the latest when none is named."""
         suffix, template = ("", "") if attempt is None else (f"/attempts/{attempt}", "/attempts/{n}")
@@ -44,7 +52,7 @@ class RunCalls(Asking):
             f"/runs/{run_id}{suffix}/jobs",
             f"/runs/{{id}}{template}/jobs",
             priority=priority,
-            conditional=True,
+            conditional=conditional,
         )
         listed = await self._list(call, JobList, lambda page: page.jobs, lambda page: page.total_count)
         if isinstance(listed, Failed):
@@ -71,7 +79,7 @@ class RunCalls(Asking):
     ) -> Answered | Failed:
         """A repository's runs in one status (or all), every page of them; at most the newest 1,000.
 
-        `created` is GitHub's date filter, as ">=2026-11-22T10:00:00Z".
+        `created` is GitHub's date filter, as ">=2026-11-22T10:00:00Z"; a rerun keeps its run's date.
         """
         filters = {"status": status, "branch": branch, "created": created}
         query = {name: value for name, value in filters.items() if value is not None}
@@ -99,7 +107,8 @@ class RunCalls(Asking):
             return answer
         listed, got = answer
         # A run that is missing here is asked about by itself: nothing is concluded from a short page.
-        return Answered(at=got.at, runs=listed.workflow_runs, not_modified=got.not_modified)
+        whole = listed.total_count <= len(listed.workflow_runs)
+        return Answered(at=got.at, runs=listed.workflow_runs, not_modified=got.not_modified, whole=whole)
 
     async def job_log(self, repository: str, job_id: int) -> bytes | Failed:
         """A job's log as plain text, up to 32 MB; GONE before the job has ended."""

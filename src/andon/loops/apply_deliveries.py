@@ -85,6 +85,7 @@ class ApplyDeliveries:
 
     def _write(self, tx: Tx, delivery: Delivery, news: News) -> tuple[str, str]:
         if isinstance(news, JobNews):
+            self._fleet.check_runs.learn(news.id, news.node_id)
             applied = apply_job_news(tx, news, self._fleet.config)
             if not isinstance(applied, Ignored):
                 reason = "changed" if applied.changed else "nothing_new"

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from andon.github.client import GitHub, Scope
+from andon.loops.check_run_ids import CheckRunIds
 from andon.model.config import Config, Pool
 from andon.model.rails import Rail, RailMode
 from andon.rules.dispatch import Policy
@@ -49,6 +50,7 @@ class Fleet:
         self.count = count
         self.lease = lease
         """The leader's lease, while this process trusts it."""
+        self.check_runs = CheckRunIds()
         self.pools: Mapping[str, Pool] = {pool.name: pool for pool in config.pool}
         self.policy = Policy(
             pools=self.pools,

@@ -8,7 +8,7 @@ failed ends the pass for this repository, and trouble with one run leaves the ot
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -26,14 +26,18 @@ from andon.store.database import Unavailable
 from andon.store.leases import Fenced
 from andon.store.transaction import Tx
 
-OPEN = ("queued", "in_progress", "waiting", "pending", "requested")
-"""Statuses of runs that are not over."""
+DEMAND = ("queued", "in_progress")
+"""Statuses of runs that may have a queued job."""
+LATER = ("waiting", "pending", "requested")
+"""Statuses of runs that are not over and want no runner now; they come back as one of the others."""
 ALWAYS = ("queued",)
 """The lists that a pass reads where nothing else tells of an old run that is run again (R97)."""
 NEWEST = 30
 """How many of the newest runs a pass looks at."""
 EVERYWHERE_S = 150.0
-"""How often the lists by status are read too: a run found only there is seen in <= 3 min (R4)."""
+"""How often the lists of `DEMAND` are read too: a run found only there is seen in <= 3 min (R4)."""
+LATER_S = 6 * 3600.0
+"""How often the lists of `LATER` are read where no run that we know of can be in them."""
 QUIET_S = 60.0
 """How often the jobs of a run are read whose every open job runs on a runner of ours."""
 GONE_LOOKS = 3
@@ -87,7 +91,11 @@ class RepositorySweep:
         self._always = ALWAYS if fleet.config.github.ingest == "poll" else ()
         self._everywhere_at: float | None = None
         """When the lists by status were read to the end last."""
+        self._later_at: float | None = None
+        """When the lists of runs that wait were read last."""
         self._newest_id: int | None = None
+        self._older: datetime | None = None
+        """Runs made up to then are looked for by status."""
         self._kept: dict[Key, _Kept] = {}
         """Of open runs: the last answer that was written down."""
         self._gone: dict[Key, int] = {}
@@ -109,12 +117,15 @@ class RepositorySweep:
         shown = {(run.id, run.run_attempt): run for run in newest.runs}
         found = {key: run for key, run in shown.items() if run.status != "completed"}
         started = self._fleet.clock.monotonic()
-        everywhere = everywhere or self._look_everywhere(newest.runs, started)
-        for status in OPEN if everywhere else self._always:
-            listed = self._counted(await self._fleet.github.runs(self.repository, status))
-            if isinstance(listed, Failed):
-                return listed
-            found.update({(run.id, run.run_attempt): run for run in listed.runs})
+        asked, everywhere = everywhere, everywhere or self._look_everywhere(newest.runs, started)
+        if not newest.whole:
+            older = self._older_than(newest)
+            failed = await self._add_listed(found, DEMAND if everywhere else self._always, older)
+            if failed is None and everywhere and self._may_wait(asked, started, believed - found.keys() - shown.keys()):
+                failed = await self._add_listed(found, LATER, older)
+                self._later_at = started
+            if failed is not None:
+                return failed
         loud = {key: run for key, run in found.items() if everywhere or not self._is_quiet(key, run.status, busy)}
         ended = {key: run for key, run in shown.items() if key not in found}
         unlisted = {
@@ -133,6 +144,33 @@ class RepositorySweep:
         self._kept = {key: kept for key, kept in self._kept.items() if key in found or key in believed}
         self._gone = {key: looks for key, looks in self._gone.items() if key in believed}
         return None
+
+    async def _add_listed(
+        self, found: dict[Key, RunObject], statuses: Sequence[str], older: str | None
+    ) -> Failed | None:
+        for status in statuses:
+            listed = self._counted(await self._fleet.github.runs(self.repository, status, created=older))
+            if isinstance(listed, Failed):
+                return listed
+            found.update({(run.id, run.run_attempt): run for run in listed.runs})
+        return None
+
+    def _may_wait(self, asked: bool, now: float, unlisted: set[Key]) -> bool:
+        """Whether the lists of runs that wait are worth reading: somebody asked, a run of ours may be there,
+        or it is time."""
+        return asked or bool(unlisted) or self._later_at is None or now - self._later_at >= LATER_S
+
+    def _older_than(self, newest: Answered) -> str | None:
+        """Which runs the lists by status have to show: those that may be older than the newest ones.
+
+        The same for as long as that is true: such a list seldom changes, and then it costs nothing.
+        """
+        made = [run.created_at for run in newest.runs if run.created_at is not None]
+        if len(made) < len(newest.runs) or not made:
+            return None
+        if self._older is None or self._older < min(made):
+            self._older = max(made)
+        return f"<={self._older.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def _look_everywhere(self, newest: tuple[RunObject, ...], now: float) -> bool:
         if self._everywhere_at is None or self._newest_id is None or now - self._everywhere_at >= EVERYWHERE_S:

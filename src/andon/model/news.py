@@ -34,6 +34,8 @@ class JobNews(msgspec.Struct, frozen=True, kw_only=True):
     else the answer's date; None when nothing tells."""
     source: str
     """`webhook:GUID` or `api:WHY`: evidence in the journal."""
+    node_id: str | None = None
+    """The check run's node id, where it was told: what GraphQL asks by (R10)."""
 
 
 class RunNews(msgspec.Struct, frozen=True, kw_only=True):

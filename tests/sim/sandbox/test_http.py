@@ -284,3 +284,20 @@ def test_hooks_are_made_listed_and_their_log_read():
         assert (await ask("GET", f"{hooks}/{hook['id']}"))[0] == 404
 
     through(story)
+
+
+def test_runs_are_listed_by_the_time_they_were_made():
+    async def story(caller):
+        numbers = []
+        for _ in range(3):
+            _, made, _ = await caller.ask("POST", "/_sandbox/runs", RUN)
+            numbers.append(made["run_id"])
+            caller.clock.advance(60)
+        runs = "/repos/acme/app/actions/runs"
+        _, listed, _ = await caller.ask("GET", runs)
+        times = {run["id"]: run["created_at"] for run in listed["workflow_runs"]}
+        for sign, wanted in (("<=", numbers[:2]), ("<", numbers[:1]), (">=", numbers[1:]), (">", numbers[2:])):
+            _, some, _ = await caller.ask("GET", runs, query={"created": sign + times[numbers[1]]})
+            assert sorted(run["id"] for run in some["workflow_runs"]) == wanted
+
+    through(story)

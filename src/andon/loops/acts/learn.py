@@ -46,6 +46,7 @@ def keep_answer(tx: Tx, fleet: Fleet, repository: str, got: Answered, act: Act |
     for job in got.jobs:
         news = job_news(job, repository, at=got.at, source=f"api:{why}")
         if not isinstance(news, Ignored):
+            fleet.check_runs.learn(news.id, news.node_id)
             apply_job_news(tx, news, fleet.config)
     if act is not None:
         outbox.finish(tx, act, result="learnt")

@@ -16,6 +16,7 @@ from andon.loops.acts.learn import keep_answer
 from andon.loops.acts.looks import forget, look_again, with_this_one
 from andon.loops.acts.next_try import is_out_of_reach, next_try
 from andon.loops.fleet import Fleet
+from andon.loops.lookups import Lookups
 from andon.loops.rails import admitted
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.job_states import JobStatus
@@ -23,13 +24,13 @@ from andon.model.machine import Rejected
 from andon.model.nouns import Claim
 from andon.model.wire import SlotState
 from andon.rules.claim_doubt import LOOKS, LOOKS_APART, DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict, judge
+from andon.rules.lookups import next_look
 from andon.rules.rails import RELEASE
 from andon.store import claims, hosts, jobs, outbox
 from andon.store.claims import Change, advance
 from andon.store.outbox import Act
 from andon.store.transaction import Tx
 
-LOOK_AGAIN = timedelta(seconds=10)
 _GIVES_UP = (DoubtAct.REMOVE, DoubtAct.LET_GO)
 
 
@@ -44,13 +45,13 @@ class _Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return {"job_is": self.job.value, "runner_is": runner.value, "process_is": self.process.value}
 
 
-async def resolve_claim(fleet: Fleet, act: Act) -> None:
+async def resolve_claim(fleet: Fleet, lookups: Lookups, act: Act) -> None:
     """Performs the act once."""
     claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
     if claim is None or claim.state is not ClaimState.ORPHANED:
         await fleet.write(lambda tx: outbox.finish(tx, act, result="no longer in doubt"))
         return
-    answer = await fleet.github.job(claim.repository, claim.job_id) if claim.job_id is not None else None
+    answer = await lookups.job(claim)
     if isinstance(answer, Failed) and not is_out_of_reach(answer):
         await _ask_again(fleet, act, answer.message, answer)
         return
@@ -58,7 +59,7 @@ async def resolve_claim(fleet: Fleet, act: Act) -> None:
     if evidence is None:
         return
     scope = fleet.scope(claim.owner, claim.repository)
-    found = await fleet.github.find_runner(scope, claim.runner_name)
+    found = await lookups.runner(claim)
     if isinstance(found, Failed):
         await _not_answered(fleet, act, evidence, found)
         return
@@ -219,7 +220,7 @@ def _conclude(tx: Tx, act: Act, evidence: _Evidence, verdict: Verdict, facts: di
         outbox.finish(tx, act, result=verdict.act.value)
     else:
         # Told to wait, or somebody moved the claim meanwhile: the next look sees it as it is then.
-        forget(tx, act, until=tx.now + LOOK_AGAIN, reason=verdict.reason)
+        forget(tx, act, until=next_look(tx.now, act.attempts), reason=verdict.reason)
     return moved
 
 

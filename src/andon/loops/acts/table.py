@@ -10,13 +10,14 @@ from andon.loops.acts.redeliver import redeliver
 from andon.loops.acts.resolve_claim import resolve_claim
 from andon.loops.acts.retire_runner import retire_runner
 from andon.loops.fleet import Fleet
+from andon.loops.lookups import Lookups
 from andon.store.outbox import Act
 
+# "resolve_claim" shares its questions, and is bound below.
 _ACTS: Mapping[str, Callable[[Fleet, Act], Awaitable[None]]] = {
     "mint_runner": mint_runner,
     "retire_runner": retire_runner,
     "redeliver": redeliver,
-    "resolve_claim": resolve_claim,
     "learn_job": learn_job,
     "learn_run": learn_run,
     "note_would_claim": note_would_claim,
@@ -25,4 +26,5 @@ _ACTS: Mapping[str, Callable[[Fleet, Act], Awaitable[None]]] = {
 
 def acts(fleet: Fleet) -> dict[str, Callable[[Act], Awaitable[None]]]:
     """The acts, bound to a fleet."""
-    return {kind: partial(perform, fleet) for kind, perform in _ACTS.items()}
+    bound = {kind: partial(perform, fleet) for kind, perform in _ACTS.items()}
+    return {**bound, "resolve_claim": partial(resolve_claim, fleet, Lookups(fleet))}

@@ -151,6 +151,7 @@ class GitHubCaller:
             seen = hashlib.sha256(body + (caller.digest.encode() if caller else b"")).hexdigest()
             headers["ETag"] = f'"{seen}"'
             if request.headers.get("if-none-match", "").removeprefix("W/") == headers["ETag"]:
+                sandbox.world.unchanged[f"{endpoint.name} {status}"] += 1
                 status, body = 304, b""
         if reply.cut and status != 304:
             body = body[: max(1, len(body) // 2)] or b"{"

@@ -1,6 +1,8 @@
 """GitHub's endpoints for repositories, runs, jobs and logs (contract section 4)."""
 
+import operator
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from andon.sim.sandbox.callers import CallerKind
 from andon.sim.sandbox.endpoint import Asked, Endpoint, Reply, page_of, repository_of
@@ -8,7 +10,7 @@ from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.job_json import job_json
 from andon.sim.sandbox.log_links import LogLinks
 from andon.sim.sandbox.records import Job, Run, Stage
-from andon.sim.sandbox.refusals import not_found
+from andon.sim.sandbox.refusals import ApiError, not_found
 from andon.sim.sandbox.repository_json import full_repository_json
 from andon.sim.sandbox.run_json import run_json
 
@@ -39,6 +41,8 @@ def run_endpoints(sandbox: SandboxGitHub, links: LogLinks) -> list[Endpoint]:
         for key, value_of in _RUN_FILTERS.items():
             if key in asked.query:
                 found = [run for run in found if value_of(run) == asked.query[key]]
+        if "created" in asked.query:
+            found = [run for run in found if _is_created(run, asked.query["created"])]
         return page_of(asked, found, "workflow_runs", lambda run: run_json(run, asked.base_url))
 
     def get_run(asked: Asked) -> Reply:
@@ -118,6 +122,19 @@ def run_endpoints(sandbox: SandboxGitHub, links: LogLinks) -> list[Endpoint]:
 def _actor(asked: Asked) -> str | None:
     """Who a rerun is shown to be of; a token that nobody registered stands for the run's own actor."""
     return None if asked.caller is None or asked.caller.kind is CallerKind.ANYONE else asked.caller.login
+
+
+def _is_created(run: Run, wanted: str) -> bool:
+    """GitHub's date filter, as far as it is used: one time, and before or after it. Raises ApiError 422."""
+    for sign, holds in (("<=", operator.le), (">=", operator.ge), ("<", operator.lt), (">", operator.gt)):
+        if wanted.startswith(sign):
+            try:
+                at = datetime.fromisoformat(wanted.removeprefix(sign))
+            except ValueError:
+                break
+            # Shown times are whole seconds, and so are compared ones.
+            return holds(run.created_at.replace(microsecond=0), at if at.tzinfo else at.replace(tzinfo=UTC))
+    raise ApiError(422, f"The date filter {wanted!r} is not understood by this sandbox: write <=2026-01-01T00:00:00Z.")
 
 
 _RUN_FILTERS: dict[str, Callable[[Run], str]] = {

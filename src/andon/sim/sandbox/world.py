@@ -53,6 +53,8 @@ class World:
         self.registrations: list[dict[str, object]] = []
         self.calls: Counter[str] = Counter()
         """Calls of GitHub's API by endpoint and status: `POST /repos/... 201`."""
+        self.unchanged: Counter[str] = Counter()
+        """Of them those whose answer was 304, by the same names: they cost nothing of the quota."""
         self._ids = dict(_FIRST_IDS)
         self._last_guid_time = 0
         self._guid_place = chance.getrandbits(48) | (1 << 40)
