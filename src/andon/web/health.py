@@ -28,6 +28,7 @@ async def metrics(request: Request) -> Response:
     """The metrics in the exposition format."""
     require_reader(request)
     control = control_plane(request)
-    facts = await control.store.read(lambda connection: Facts(connection, control.config))
+    now = control.clock.now()
+    facts = await control.store.read(lambda connection: Facts(connection, control.config, now))
     text = control.metrics.render(facts, control.clock.now())
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
