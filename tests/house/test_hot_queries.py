@@ -17,7 +17,7 @@ GROWING = ("jobs", "claims", "deliveries", "outbox", "journal", "runs")
 HOT: dict[str, Any] = {
     "waiting jobs": lambda c: jobs.oldest_waiting(c, a_pool(trust="no-forks"), 50, jobs.Paused()),
     "unknown runs": lambda c: jobs.unknown_runs(c, "linux", 20),
-    "free slots": hosts.free_slots,
+    "free slots": lambda c: hosts.free_slots(c, START),
     "live claims by owner": claims.live_counts,
     "overdue claims": lambda c: claims.overdue(c, at(1), 10),
     "next deadline": claims.next_deadline,

@@ -134,15 +134,15 @@ def test_an_unknown_claim_on_a_slot_is_never_stopped(store: Store) -> None:
 def test_a_slot_that_left_the_configuration_is_no_capacity_any_more(store: Store) -> None:
     report(store, idle(0), idle(1))
     report(store, idle(0), seq=2)
-    free = read(store, hosts.free_slots)
+    free = read(store, lambda connection: hosts.free_slots(connection, START))
     assert [slot.slot for slot in free] == [0]
 
 
 def test_a_silent_host_is_no_capacity_and_comes_back_with_its_next_report(store: Store, clock: Any) -> None:
     report(store, idle(0))
-    assert read(store, hosts.free_slots)
+    assert read(store, lambda connection: hosts.free_slots(connection, START))
     clock.advance(50)
     assert write(store, lambda tx: hosts.fall_silent(tx, tx.now)) == ["host-a"]
-    assert read(store, hosts.free_slots) == []
+    assert read(store, lambda connection: hosts.free_slots(connection, START)) == []
     report(store, seq=2)
-    assert read(store, hosts.free_slots)
+    assert read(store, lambda connection: hosts.free_slots(connection, START))

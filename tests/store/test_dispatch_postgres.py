@@ -48,6 +48,7 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
         for slot in range(rng.randint(3, 8)):
             row = {"host": host, "slot": slot, "kind": rng.choice(["jit"] * 5 + ["other"])}
             row |= {"pool": rng.choice(names), "intent": rng.choice(["open"] * 5 + ["cordoned"])}
+            row |= {"rests_until": rng.choice([None] * 4 + [at(-1), START, at(1)])}
             connection.execute(insert(slots).values(**row, state=rng.choice(["idle"] * 5 + ["busy"]), since=START))
     numbers = range(1, rng.randint(2, 50))
     for number in numbers:

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 from andon.runtime.errors import Refused
 from andon.sim.stage.postgres import PostgresServer
+from andon.store import hosts
 from andon.store.migrate import migrate
 from andon.store.postgres import postgres_engine
 from andon.store.schema import metadata
@@ -64,6 +67,28 @@ def test_partial_indexes_have_their_conditions(empty: Engine) -> None:
 def test_twice_changes_nothing(empty: Engine) -> None:
     migrate(empty, "a.db")
     assert migrate(empty, "a.db") == NEWEST
+
+
+def test_slots_with_work_on_them_come_through_and_rest_from_nothing(empty: Engine) -> None:
+    """0003 -> 0004 while runners are at work: no slot is lost, held back or freed by it."""
+    config = AlembicConfig()
+    config.set_main_option("script_location", "src/andon/store/migrations")
+    busy = {"host": "host-a", "slot": 0, "kind": "jit", "pool": "linux", "intent": "open", "state": "running"}
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.execute(
+            text(
+                "INSERT INTO slots (host, slot, kind, pool, intent, state, claim, generation, since)"
+                " VALUES (:host, :slot, :kind, :pool, :intent, :state, 'clm_1', 3, 0)"
+            ),
+            busy,
+        )
+    assert migrate(empty, "a.db") == "0003"
+    with empty.connect() as connection:
+        (slot,) = hosts.all_slots(connection)
+    assert (slot.state, slot.claim, slot.generation) == ("running", "clm_1", 3)
+    assert (slot.failed_starts, slot.rests_until) == (0, None)
 
 
 def test_a_database_of_a_newer_version_is_refused_in_one_sentence(empty: Engine) -> None:

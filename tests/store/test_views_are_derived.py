@@ -120,7 +120,7 @@ def job_view(rows: Rows, job: Job, now: datetime) -> JobView:
 def situation(rows: Rows, job: Job, run: Run | None, live: Claim | None, now: datetime) -> Situation:
     pool = {pool.name: pool for pool in CONFIG.pool}.get(job.pool or "")
     slots = [slot for slot in rows.slots if slot.pool == job.pool]
-    closed = {(slot.host, slot.slot): closed_by(slot, rows.hosts.get(slot.host)) for slot in slots}
+    closed = {(slot.host, slot.slot): closed_by(slot, rows.hosts.get(slot.host), now) for slot in slots}
     open_ = [slot for slot in slots if closed[slot.host, slot.slot] is None]
     held = {(claim.host, claim.slot) for claim in rows.live}
     covering = [pause for pause in rows.pauses if pause.covers(job.owner, job.repository, job.pool or "")]
@@ -156,6 +156,10 @@ def situation(rows: Rows, job: Job, run: Run | None, live: Claim | None, now: da
         slots_closed=Counter(cause for cause in closed.values() if cause),
         slots_open=len(open_),
         slots_free=sum(1 for slot in open_ if slot.state == "idle" and (slot.host, slot.slot) not in held),
+        rested_at=min(
+            (slot.rests_until for slot in slots if slot.rests_until and closed[slot.host, slot.slot] == "resting"),
+            default=None,
+        ),
         hosts_silent=tuple(sorted({host for (host, _), cause in closed.items() if cause == "silent"})),
         max_slots={owner.login: owner.max_slots for owner in CONFIG.owner}.get(job.owner),
         owner_used=sum(1 for claim in rows.live if claim.owner == job.owner),
@@ -166,21 +170,23 @@ def situation(rows: Rows, job: Job, run: Run | None, live: Claim | None, now: da
     )
 
 
-def slot_view(rows: Rows, slot: Slot) -> SlotView:
+def slot_view(rows: Rows, slot: Slot, now: datetime) -> SlotView:
     claim = next((each for each in rows.live if (each.host, each.slot) == (slot.host, slot.slot)), None)
     return SlotView(
         slot=slot.slot,
         kind=slot.kind,
         pool=slot.pool,
-        state=slot_state(slot, rows.hosts[slot.host], claim),
+        state=slot_state(slot, rows.hosts[slot.host], claim, now),
         intent=slot.intent.value,
         job=claim.job_id if claim else None,
         runner=claim.runner_name if claim else slot.runner,
         since=claim.since if claim else slot.since,
+        failed_starts=slot.failed_starts,
+        rests_until=slot.rests_until if slot.rests_until is not None and slot.rests_until > now else None,
     )
 
 
-def host_view(rows: Rows, host: Host) -> HostView:
+def host_view(rows: Rows, host: Host, now: datetime) -> HostView:
     return HostView(
         name=host.name,
         intent=host.intent.value,
@@ -190,7 +196,7 @@ def host_view(rows: Rows, host: Host) -> HostView:
         version=host.version,
         boot_id=host.boot_id,
         disk=host.disk,
-        slots=tuple(slot_view(rows, slot) for slot in rows.slots if slot.host == host.name),
+        slots=tuple(slot_view(rows, slot, now) for slot in rows.slots if slot.host == host.name),
     )
 
 
@@ -218,8 +224,8 @@ def runner_view(rows: Rows, claim: Claim) -> RunnerView:
     )
 
 
-def pool_view(rows: Rows, pool: Pool) -> PoolView:
-    seen = [(slot_view(rows, slot), rows.hosts[slot.host]) for slot in rows.slots if slot.pool == pool.name]
+def pool_view(rows: Rows, pool: Pool, now: datetime) -> PoolView:
+    seen = [(slot_view(rows, slot, now), rows.hosts[slot.host]) for slot in rows.slots if slot.pool == pool.name]
     line = [job for job in rows.unclaimed() if job.pool == pool.name]
     return PoolView(
         name=pool.name,
@@ -275,10 +281,10 @@ def compare(connection: Connection, now: datetime) -> None:
         assert seen is not None
         mine = sorted((job for job in newest if job.run_id == run_id), key=lambda job: job.id)
         assert seen.jobs == tuple(job_view(rows, job, now) for job in mine)
-    assert fleet_views.host_views(connection) == [host_view(rows, host) for host in rows.hosts.values()]
+    assert fleet_views.host_views(connection, now) == [host_view(rows, host, now) for host in rows.hosts.values()]
     past_minting = [claim for claim in rows.live if claim.state is not ClaimState.RESERVED]
     assert runner_views.runner_views(connection, now) == [runner_view(rows, claim) for claim in past_minting]
-    assert fleet_views.pool_views(connection, CONFIG) == [pool_view(rows, pool) for pool in CONFIG.pool]
+    assert fleet_views.pool_views(connection, CONFIG, now) == [pool_view(rows, pool, now) for pool in CONFIG.pool]
     assert {view.login: view for view in fleet_views.owner_views(connection, CONFIG)} == {
         login: owner_view(rows, login)
         for login in {"acme", "bits"} | {claim.owner for claim in rows.live} | {job.owner for job in rows.unclaimed()}

@@ -15,7 +15,7 @@ from andon.store import claims, hosts
 from andon.store.apply_news import apply_job_news
 from andon.store.transaction import Store
 from andon.web.control_plane import ControlPlane
-from tests.support.builders import a_claim, a_config, a_report, idle, job_news, slot_of, the_end
+from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news, slot_of, the_end
 from tests.support.control import ENROLMENT, a_control_plane, ask
 from tests.support.running import read, write
 
@@ -208,7 +208,7 @@ def test_an_older_sync_changes_nothing(store: Store, clock: VirtualClock) -> Non
         return (await asyncio.wait_for(sync(http, token, a_report((), seq=4)), 10)).status_code
 
     assert ask(a_control_plane(store, clock), work) == 204
-    assert len(read(store, hosts.free_slots)) == 2
+    assert len(read(store, lambda connection: hosts.free_slots(connection, START))) == 2
 
 
 async def _runs_claim_1(store: Store, http: Any, clock: VirtualClock, *, seq: int) -> str:

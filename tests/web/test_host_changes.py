@@ -14,7 +14,7 @@ from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import apply_report
 from andon.store.transaction import Store, Tx
 from andon.web.host_changes import HOST_CHANGES
-from tests.support.builders import a_claim, a_config, a_pool, a_report, idle, job_news, slot_of
+from tests.support.builders import START, a_claim, a_config, a_pool, a_report, idle, job_news, slot_of
 from tests.support.control import a_control_plane, ask
 from tests.support.running import read, write
 
@@ -51,7 +51,7 @@ def test_a_change_needs_the_operator_token(
     answer = post(store, clock, path, body, headers=headers, viewer_token="viewer")
     assert answer.status_code == status
     assert answer.json()["error"]["message"].endswith(".")
-    assert read(store, lambda connection: len(hosts.free_slots(connection))) == 2
+    assert read(store, lambda connection: len(hosts.free_slots(connection, START))) == 2
 
 
 def test_reading_may_be_open_and_changes_are_not(store: Store, clock: VirtualClock) -> None:
@@ -123,9 +123,9 @@ def test_a_cordoned_host_is_no_capacity_anywhere(store: Store, clock: VirtualClo
     assert (pool["slots"], pool["idle"]) == (2, 0)
     assert 'andon_slots{pool="linux",state="unavailable"} 2.0' in metrics
     assert 'state="idle"' not in metrics
-    assert read(store, hosts.free_slots) == []
+    assert read(store, lambda connection: hosts.free_slots(connection, START)) == []
     assert post(store, clock, "/api/v1/hosts/host-a/uncordon", {"reason": "r"}).status_code == 202
-    assert len(read(store, hosts.free_slots)) == 2
+    assert len(read(store, lambda connection: hosts.free_slots(connection, START))) == 2
 
 
 def test_a_change_that_the_state_does_not_allow(store: Store, clock: VirtualClock) -> None:

@@ -72,10 +72,13 @@ class ClaimDeadlines:
         return None
 
     def _give_back_late(self, tx: Tx, claim: Claim) -> Admission | None:
-        reason = "GitHub gave no JIT config within 30 s"
+        # What our own rail holds back is no failure of GitHub's, and nothing that its owner has to wait for.
+        held = outbox.held_because(tx.connection, "mint_runner", claim.id)
+        reason = f"its runner was not minted: {held}" if held else "GitHub gave no JIT config within 30 s"
         answer = self._fleet.admit(tx, Rail.RESCUE)
         if answer.acts:
-            pauses.pause(tx, claim.owner, reason=reason)
+            if held is None:
+                pauses.pause(tx, claim.owner, reason=reason)
             give_back(tx, claim, reason=reason)
             return answer
         claims.set_facts(tx, claim, deadline=answer.capped_until or tx.now + HELD_FOR)

@@ -2,6 +2,7 @@
 
 from andon.loops.fleet import Fleet
 from andon.model.rails import Rail
+from andon.store import slot_rests
 from andon.store.dispatch import Round, dispatch_once
 from andon.store.transaction import Tx
 
@@ -28,4 +29,10 @@ class Dispatch:
             self._fleet.log.info(
                 "claim.reserved", claim=claim.id, job=claim.job_id, host=claim.host, slot=claim.slot, pool=claim.pool
             )
-        return 0.0 if done.more else None
+        return 0.0 if done.more else await self._next_rested()
+
+    async def _next_rested(self) -> float | None:
+        """Seconds until a slot has rested: nobody else would wake us for it."""
+        now = self._fleet.clock.now()
+        ends = await self._fleet.store.read(lambda connection: slot_rests.next_end(connection, now))
+        return None if ends is None else max(0.05, (ends - now).total_seconds())

@@ -7,10 +7,12 @@ that this does no harm. An act that changes something outside passes its rail fi
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from sqlalchemy import Connection
+
 from andon.loops.fleet import Fleet
 from andon.loops.rails import admitted, hold_back
 from andon.rules.backoff import backoff
-from andon.rules.rails import CAPS, Admission, OnRail, rail_of, tell
+from andon.rules.rails import CAPS, CONSEQUENCES, Admission, rail_of, shut_kinds, tell
 from andon.store import outbox, rail_gate
 from andon.store.leases import Fenced
 from andon.store.outbox import Act
@@ -48,15 +50,25 @@ class Outbox:
         self._held = {act_id: until for act_id, until in self._held.items() if until > monotonic}
         busy = frozenset(self._under_way) | frozenset(self._held)
         fleet_mode = self._fleet.config.rails.mode
-        acts, modes = await self._fleet.store.read(
-            lambda connection: (outbox.due(connection, now, room, busy), rail_gate.modes(connection, fleet_mode))
-        )
+
+        def look(connection: Connection) -> tuple[list[Act], Modes]:
+            modes = rail_gate.modes(connection, fleet_mode)
+            shut = shut_kinds(modes.of, lambda rail: modes.full_until(rail, now) is not None)
+            # What is held back takes no place of those that can be performed, nor a write each time.
+            found = (
+                outbox.due_but(connection, now, room, busy, shut) if shut else outbox.due(connection, now, room, busy)
+            )
+            return found, modes
+
+        acts, modes = await self._fleet.store.read(look)
         for act in acts:
             task = asyncio.create_task(self._perform(act, modes), name=f"act {act.kind}")
             self._under_way[act.id] = task
             task.add_done_callback(lambda _, act_id=act.id: self._ended(act_id))
         upcoming = await self._fleet.store.read(lambda connection: outbox.next_due(connection, now))
-        return None if upcoming is None else max(0.01, (upcoming - self._fleet.clock.now()).total_seconds())
+        # A rail that is full opens by itself, and what it holds back may be due already.
+        moments = [at for at in (upcoming, modes.next_tick(now)) if at is not None]
+        return max(0.01, (min(moments) - self._fleet.clock.now()).total_seconds()) if moments else None
 
     async def stop(self, seconds: float) -> None:
         """Lets acts under way end, at most `seconds`; what is cut off is performed again later."""
@@ -78,8 +90,7 @@ class Outbox:
                 # Written by a newer version; a later one may know it.
                 await self.postpone(act, "this version does not know the kind of act")
                 return
-            on = rail_of(act.kind)
-            if on is None or await self._may_begin(act, on, modes):
+            if await self._may_begin(act, modes):
                 await perform(act)
         except Fenced as error:
             # Whoever leads now performs it; we may lead again in a moment.
@@ -89,8 +100,11 @@ class Outbox:
             self._fleet.log.exception("act.failed", act=act.id, act_kind=act.kind, attempts=act.attempts)
             await self.postpone(act, f"{type(error).__name__}: {error}")
 
-    async def _may_begin(self, act: Act, on: OnRail, modes: Modes) -> bool:
+    async def _may_begin(self, act: Act, modes: Modes) -> bool:
         """Whether the rail lets the act through, or lets it look first and ask then."""
+        on = rail_of(act.kind)
+        if on is None:
+            return await self._may_look(act, modes)
         mode = modes.of(on.rail)
         if mode != "act":
             await hold_back(self._fleet, act, on, mode)
@@ -104,6 +118,17 @@ class Outbox:
                 tell(self._fleet.count, Admission(rail=on.rail, mode=mode))
             return True
         return await admitted(self._fleet, act, on)
+
+    async def _may_look(self, act: Act, modes: Modes) -> bool:
+        """What only reads is begun in any mode; not while the rail of what would follow is full: the same calls
+        would be made again in its next tick."""
+        on = CONSEQUENCES.get(act.kind)
+        if on is None or modes.of(on.rail) != "act":
+            return True
+        full_until = modes.full_until(on.rail, self._fleet.clock.now())
+        if full_until is not None:
+            await hold_back(self._fleet, act, on, "act", full_until)
+        return full_until is None
 
     async def postpone(self, act: Act, reason: str) -> None:
         """Tries again later, with a growing pause; held back in memory when even that cannot be written."""

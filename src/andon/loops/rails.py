@@ -12,13 +12,14 @@ from andon.loops.fleet import Fleet
 from andon.model.journal import Entry
 from andon.model.rails import RailMode
 from andon.rules.rails import Admission, OnRail, tell
-from andon.store.outbox import Act
-from andon.store.rail_gate import admit
-from andon.store.rails import CAPPED, OFF, hold, hold_quietly
+from andon.store.outbox import CAPPED, OFF, Act
+from andon.store.rail_gate import admit, restrained_since
+from andon.store.rails import hold, hold_quietly
 from andon.store.transaction import Tx
 
 LOOK_AGAIN = timedelta(minutes=1)
-"""How soon a held act is looked at again; a change of the mode makes it due at once."""
+LONGEST = timedelta(hours=1)
+"""How soon a held act is looked at again, at first and at last; a change of the mode makes it due at once."""
 
 
 async def admitted(
@@ -62,7 +63,7 @@ def _hold(
     """Says whether the act was journalled as "would" now."""
     if mode != "observe":
         because = OFF if mode == "off" else CAPPED
-        hold_quietly(tx, act, until=capped_until or tx.now + LOOK_AGAIN, because=because)
+        hold_quietly(tx, act, until=capped_until or tx.now + _pause(act, tx.now), because=because)
         return False
     entry = Entry(
         actor="loop:outbox",
@@ -73,4 +74,11 @@ def _hold(
         reason=f"rails are in observe mode: {on.text}",
         evidence={"act": act.id, **act.payload, **evidence},
     )
-    return hold(tx, act, until=tx.now + LOOK_AGAIN, entry=entry)
+    since = restrained_since(tx.connection, on.rail)
+    return hold(tx, act, until=tx.now + _pause(act, tx.now), entry=entry, since=since)
+
+
+def _pause(act: Act, now: datetime) -> timedelta:
+    """As long as it has waited already, so that what is held for a day is not looked at twice a minute: to look
+    can cost calls, and the switch back waits for no pause."""
+    return min(max(now - act.created_at, LOOK_AGAIN), LONGEST)

@@ -111,6 +111,10 @@ class SlotView(msgspec.Struct, frozen=True, kw_only=True):
     job: int | None
     runner: str | None
     since: datetime
+    failed_starts: int = 0
+    """Runners in a row that failed before they served a job."""
+    rests_until: datetime | None = None
+    """It gets no claim before, and is unavailable until then."""
 
 
 class HostView(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,6 +103,10 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     runner: str | None
     note: str | None
     since: datetime
+    failed_starts: int = 0
+    """Runners in a row that failed before they served a job."""
+    rests_until: datetime | None = None
+    """It gets no claim before: too many of them did."""
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):

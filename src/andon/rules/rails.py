@@ -145,6 +145,8 @@ FREE_NAME = OnRail(
     text="the registration that a lost answer left behind would have been removed",
 )
 """What "mint_runner" removes when the name of its runner is taken."""
+CONSEQUENCES: Mapping[str, OnRail] = MappingProxyType({"resolve_claim": RELEASE, "mint_runner": FREE_NAME})
+"""What an act of this kind may have to do besides; it asks for that itself."""
 _UNKNOWN = OnRail(
     rail=Rail.RESCUE, kind="act.would_perform", subject_kind="act", text="an act would have been performed"
 )
@@ -155,7 +157,29 @@ def rail_of(kind: str) -> OnRail | None:
     return RAILS.get(kind, _UNKNOWN)
 
 
+def rails_of(kind: str) -> frozenset[Rail]:
+    """Every rail that an act of this kind can be held back by: the one it begins on, and that of its consequence."""
+    asked = (rail_of(kind), CONSEQUENCES.get(kind))
+    return frozenset(on.rail for on in asked if on is not None)
+
+
 def kinds_on(rail: Rail) -> tuple[str, ...]:
     """The kinds of act in the outbox that wait while this rail does not let them through."""
-    named = tuple(kind for kind, on in RAILS.items() if on is not None and on.rail is rail)
-    return (*named, "resolve_claim") if rail is RELEASE.rail else named
+    return tuple(kind for kind in RAILS if rail in rails_of(kind))
+
+
+def shut_kinds(mode_of: Callable[[Rail], RailMode], is_full: Callable[[Rail], bool]) -> tuple[str, ...]:
+    """The kinds of act that would only be held back if they were begun now.
+
+    One that only reads is begun while its consequence's rail observes or is off, since GitHub's word is kept
+    in any mode; while that rail is full it would be read again in the next tick, for the same calls.
+    """
+    shut: list[str] = []
+    for kind, on in RAILS.items():
+        begins = on if on is not None else CONSEQUENCES.get(kind)
+        if begins is None:
+            continue
+        acts = mode_of(begins.rail) == "act"
+        if (acts and is_full(begins.rail)) or (not acts and on is not None):
+            shut.append(kind)
+    return tuple(shut)

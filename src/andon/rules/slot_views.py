@@ -1,12 +1,15 @@
 """One word for a slot, from what the agent reports, what we intend, and the claim that holds it."""
 
+from datetime import datetime
+
 from andon.model.claim_states import ClaimState
 from andon.model.host_states import HostObserved, Intent
 from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotState
+from andon.rules.slot_rest import rests
 
 
-def slot_state(slot: Slot, host: Host, claim: Claim | None) -> str:
+def slot_state(slot: Slot, host: Host, claim: Claim | None, now: datetime) -> str:
     """idle, starting, running, draining, quarantined, unavailable or unknown (interfaces.md section 6).
 
     A host that does not report says nothing about its slots: unknown, not idle and not down (R35,
@@ -33,10 +36,13 @@ def slot_state(slot: Slot, host: Host, claim: Claim | None) -> str:
     if Intent.CORDONED in (slot.intent, host.intent):
         # Nothing is wrong with it, and yet it is no capacity; the intent says why.
         return "unavailable"
+    if rests(slot, now):
+        # It has to prove first that it can take a job; its note says until when it rests.
+        return "unavailable"
     return "idle"
 
 
-def closed_by(slot: Slot, host: Host | None) -> str | None:
+def closed_by(slot: Slot, host: Host | None, now: datetime) -> str | None:
     """What keeps a slot from being claimed at all; None: it is open, whether it is taken or not."""
     if host is None or host.observed is not HostObserved.REPORTING:
         return "silent"
@@ -47,4 +53,4 @@ def closed_by(slot: Slot, host: Host | None) -> str | None:
     for intent in (Intent.QUARANTINED, Intent.DRAINING, Intent.CORDONED):
         if intent in (slot.intent, host.intent):
             return intent.value
-    return None
+    return "resting" if rests(slot, now) else None

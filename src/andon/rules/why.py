@@ -43,6 +43,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """Slots of the pool that may be claimed: open, on an open host that reports."""
     slots_free: int
     """Of those, the idle ones without a claim."""
+    rested_at: datetime | None = None
+    """When the first of those that rest after failed starts has rested; None: none rests."""
     hosts_silent: tuple[str, ...]
     max_slots: int | None
     owner_used: int
@@ -83,8 +85,24 @@ def _closed(s: Situation) -> str:
     parts: list[str] = []
     for cause, count in sorted(s.slots_closed.items(), key=lambda each: (-each[1], each[0])):
         where = f" ({', '.join(s.hosts_silent)})" if cause == "silent" else ""
+        if cause == "resting" and s.rested_at is not None:
+            where = f" after failed starts (the first until {s.rested_at:%H:%M:%S} UTC)"
         parts.append(f"{count} {cause}{where}")
     return ", ".join(parts)
+
+
+def _resting(s: Situation) -> str:
+    """Beside slots that are taken: that there would be more. Empty when none rests."""
+    count = s.slots_closed.get("resting", 0)
+    if not count or s.rested_at is None:
+        return ""
+    rest = "rests" if count == 1 else "rest"
+    return f" {count} more {rest} after failed starts, the first until {s.rested_at:%H:%M:%S} UTC."
+
+
+def _closed_facts(s: Situation) -> dict[str, Any]:
+    facts: dict[str, Any] = {"slots": s.slots, "closed": dict(s.slots_closed), "hosts_silent": list(s.hosts_silent)}
+    return facts if s.rested_at is None else {**facts, "rested_at": s.rested_at.isoformat()}
 
 
 def _starting_text(s: Situation) -> str:
@@ -144,8 +162,8 @@ CAUSES: tuple[_Cause, ...] = (
             if s.slots == 0
             else f"None of the {s.slots} slots of pool {_pool_name(s)} can be claimed: {_closed(s)}."
         ),
-        until="a host of the pool reports and is open",
-        facts=lambda s: {"slots": s.slots, "closed": dict(s.slots_closed), "hosts_silent": list(s.hosts_silent)},
+        until="a host of the pool reports and is open, or a slot has rested",
+        facts=_closed_facts,
     ),
     _Cause(
         name="capped",
@@ -196,10 +214,10 @@ CAUSES: tuple[_Cause, ...] = (
         text=lambda s: (
             f"The free slots of pool {_pool_name(s)} go to older jobs."
             if s.slots_free
-            else f"All {s.slots_open} open slots of pool {_pool_name(s)} are taken."
+            else f"All {s.slots_open} open slots of pool {_pool_name(s)} are taken.{_resting(s)}"
         ),
         until="a job of the pool ends",
-        facts=lambda s: {"slots": s.slots_open},
+        facts=lambda s: {"slots": s.slots_open, "resting": s.slots_closed.get("resting", 0)},
     ),
     _Cause(
         name="not_waiting",

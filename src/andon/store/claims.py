@@ -13,6 +13,7 @@ from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
+from andon.store import slot_rests
 from andon.store.bulk import insert_new
 from andon.store.prepared import Prepared, Records, listed, values_of
 from andon.store.rows import to_struct
@@ -220,6 +221,7 @@ def advance(tx: Tx, claim: Claim, change: Change) -> Claim | Rejected:
         )
     )
     if after not in LIVE:
+        slot_rests.follow(tx, claim, after)
         tx.nudges.update({"dispatch", f"host:{claim.host}"})
     elif after is ClaimState.MINTED:
         tx.nudges.add(f"host:{claim.host}")

@@ -45,7 +45,7 @@ def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
 def snapshot(tx: Tx, policy: Policy) -> Snapshot:
     """What dispatch looks at: as many of the oldest jobs as could be placed, or withheld before those."""
     connection = tx.connection
-    free = hosts.free_slots(connection)
+    free = hosts.free_slots(connection, tx.now)
     slots_of = Counter(slot.pool for slot in free)
     by_owner, by_host = claims.live_counts(connection)
     waiting: list[WaitingJob] = []

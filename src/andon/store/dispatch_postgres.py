@@ -38,6 +38,7 @@ free AS MATERIALIZED (
     SELECT slots.host, slots.slot, slots.pool FROM slots JOIN hosts ON hosts.name = slots.host
     WHERE slots.state = 'idle' AND slots.kind = 'jit' AND slots.intent = 'open'
       AND hosts.intent = 'open' AND hosts.observed = 'reporting'
+      AND (slots.rests_until IS NULL OR slots.rests_until <= $4::bigint)
       AND NOT EXISTS (SELECT FROM claims WHERE claims.host = slots.host AND claims.slot = slots.slot AND {_LIVE})
 ),
 wanted AS (

@@ -9,6 +9,7 @@ from andon.model.claim_states import ClaimState
 from andon.model.config import Config
 from andon.model.delivery_states import NOT_HERE
 from andon.model.nouns import Claim, Host, Slot
+from andon.rules.slot_rest import rest_text, rests
 from andon.rules.slot_views import slot_state
 from andon.store import budgets, claims, hosts, jobs
 from andon.store.pauses import pause_of, pauses
@@ -18,17 +19,17 @@ from andon.store.schema import jobs as jobs_table
 from andon.store.schema import slots as slots_table
 
 
-def host_views(connection: Connection, *, name: str | None = None) -> list[HostView]:
-    """Every host, or the one named, with its slots."""
+def host_views(connection: Connection, now: datetime, *, name: str | None = None) -> list[HostView]:
+    """Every host, or the one named, with its slots as they are at `now`."""
     live = {(claim.host, claim.slot): claim for claim in claims.live_claims(connection, host=name)}
     by_host: dict[str, list[Slot]] = {}
     for slot in hosts.all_slots(connection, host=name):
         by_host.setdefault(slot.host, []).append(slot)
     found = [host for host in hosts.all_hosts(connection) if name is None or host.name == name]
-    return [_host(host, by_host.get(host.name, []), live) for host in found]
+    return [_host(host, by_host.get(host.name, []), live, now) for host in found]
 
 
-def _host(host: Host, slots: list[Slot], live: dict[tuple[str, int], Claim]) -> HostView:
+def _host(host: Host, slots: list[Slot], live: dict[tuple[str, int], Claim], now: datetime) -> HostView:
     return HostView(
         name=host.name,
         intent=host.intent.value,
@@ -38,30 +39,32 @@ def _host(host: Host, slots: list[Slot], live: dict[tuple[str, int], Claim]) -> 
         version=host.version,
         boot_id=host.boot_id,
         disk=host.disk,
-        slots=tuple(_slot(slot, host, live.get((slot.host, slot.slot))) for slot in slots),
+        slots=tuple(_slot(slot, host, live.get((slot.host, slot.slot)), now) for slot in slots),
     )
 
 
-def _slot(slot: Slot, host: Host, claim: Claim | None) -> SlotView:
+def _slot(slot: Slot, host: Host, claim: Claim | None, now: datetime) -> SlotView:
     return SlotView(
         slot=slot.slot,
         kind=slot.kind,
         pool=slot.pool,
-        state=slot_state(slot, host, claim),
+        state=slot_state(slot, host, claim, now),
         intent=slot.intent.value,
         job=claim.job_id if claim else None,
         runner=claim.runner_name if claim else slot.runner,
         since=claim.since if claim else slot.since,
+        failed_starts=slot.failed_starts,
+        rests_until=slot.rests_until if rests(slot, now) else None,
     )
 
 
-def pool_views(connection: Connection, config: Config) -> list[PoolView]:
+def pool_views(connection: Connection, config: Config, now: datetime) -> list[PoolView]:
     """Every configured pool with its slots and its waiting work."""
     waiting: dict[str, int] = {}
     for pool, _, count in jobs.waiting_counts(connection):
         waiting[pool] = waiting.get(pool, 0) + count
     oldest = jobs.oldest_queued_at(connection)
-    slots = [slot for host in host_views(connection) for slot in host.slots]
+    slots = [slot for host in host_views(connection, now) for slot in host.slots]
     return [
         PoolView(
             name=pool.name,
@@ -183,12 +186,15 @@ def oldest_unbooted(connection: Connection) -> datetime | None:
     return min(waiting, default=None)
 
 
-def slot_notes(connection: Connection, *, host: str | None = None) -> dict[tuple[str, int], str]:
-    """(host, slot) -> what the agent says beside the state, such as why a slot is unavailable."""
-    query = select(slots_table.c.host, slots_table.c.slot, slots_table.c.note).where(slots_table.c.note.is_not(None))
-    if host is not None:
-        query = query.where(slots_table.c.host == host)
-    return {(row.host, row.slot): row.note for row in connection.execute(query)}
+def slot_notes(connection: Connection, now: datetime, *, host: str | None = None) -> dict[tuple[str, int], str]:
+    """(host, slot) -> why it takes no work: what the agent says of it, else until when it rests."""
+    notes: dict[tuple[str, int], str] = {}
+    for slot in hosts.all_slots(connection, host=host):
+        if slot.note is not None:
+            notes[slot.host, slot.slot] = slot.note
+        elif slot.rests_until is not None and rests(slot, now):
+            notes[slot.host, slot.slot] = rest_text(slot.failed_starts, slot.rests_until)
+    return notes
 
 
 def change_mark(connection: Connection) -> str:

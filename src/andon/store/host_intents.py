@@ -17,6 +17,7 @@ from andon.rules.rails import Admission
 from andon.store.rail_gate import admit
 from andon.store.rails import would
 from andon.store.schema import hosts
+from andon.store.slot_rests import end_rests
 from andon.store.transaction import Tx
 
 _KINDS = {"cordon": "host.cordoned", "uncordon": "host.uncordoned"}
@@ -37,6 +38,8 @@ def change_intent(
         .where(hosts.c.name == host.name)
         .values(intent=after.value, reason=None if after is Intent.OPEN else reason)
     )
+    if after is Intent.OPEN:
+        end_rests(tx, host.name)
     tx.nudges |= {"dispatch", f"host:{host.name}"}
     return tx.record(_entry(host, event, after, actor, reason, evidence or {}))[0]
 

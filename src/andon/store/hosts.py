@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from andon.model.host_states import HostObserved, Intent
 from andon.model.journal import Entry
@@ -15,6 +15,7 @@ from andon.store.bulk import insert_new
 from andon.store.prepared import Prepared, Records
 from andon.store.rows import to_columns
 from andon.store.schema import LIVE_CLAIM, claims, host_tokens, hosts, slots
+from andon.store.slot_rests import end_rests
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert_all
 
@@ -104,6 +105,9 @@ def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any 
         _HEAR_WITH_DISK.run(tx.connection, host=host.name, disk=disk, **values)
     if host.observed is not HostObserved.REPORTING or host.boot_id != boot_id:
         silent_s = (tx.now - host.last_seen).total_seconds() if host.last_seen else None
+        if host.boot_id != boot_id:
+            # Whoever restarted the agent may have mended what was wrong.
+            end_rests(tx, host.name)
         tx.record(
             Entry(
                 actor=f"agent:{host.name}",
@@ -161,6 +165,8 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
             runner=report.runner,
             note=report.note,
             since=before.since if before is not None and same else tx.now,
+            failed_starts=before.failed_starts if before else 0,
+            rests_until=before.rests_until if before else None,
         )
         if told != before:
             changed.append(to_columns(told))
@@ -197,12 +203,13 @@ _FREE = Prepared(
         slots.c.intent == Intent.OPEN.value,
         hosts.c.intent == Intent.OPEN.value,
         hosts.c.observed == HostObserved.REPORTING.value,
+        or_(slots.c.rests_until.is_(None), slots.c.rests_until <= bindparam("now")),
         ~_HELD,
     )
     .order_by(slots.c.host, slots.c.slot)
 )
 
 
-def free_slots(connection: Connection) -> list[FreeSlot]:
-    """Idle, open JIT slots of reporting, open hosts that no live claim holds."""
-    return [FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _FREE.all(connection)]
+def free_slots(connection: Connection, now: datetime) -> list[FreeSlot]:
+    """Idle, open JIT slots of reporting, open hosts that no live claim holds, and that do not rest at `now`."""
+    return [FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _FREE.all(connection, now=now)]

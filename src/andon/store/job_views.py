@@ -68,7 +68,7 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
     pool = next((each for each in around.config.pool if each.name == job.pool), None)
     owner = next((each for each in around.config.owner if each.login.lower() == job.owner.lower()), None)
     mine = [slot for slot in around.slots if slot.pool == job.pool]
-    closed = {(slot.host, slot.slot): closed_by(slot, around.hosts.get(slot.host)) for slot in mine}
+    closed = {(slot.host, slot.slot): closed_by(slot, around.hosts.get(slot.host), around.now) for slot in mine}
     open_ = [slot for slot in mine if closed[slot.host, slot.slot] is None]
     free = [slot for slot in open_ if slot.state == SlotState.IDLE.value and (slot.host, slot.slot) not in around.held]
     needs_run = pool is not None and pool.trust != "any"
@@ -95,6 +95,10 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
             slots_closed=Counter(cause for cause in closed.values() if cause is not None),
             slots_open=len(open_),
             slots_free=len(free),
+            rested_at=min(
+                (slot.rests_until for slot in mine if slot.rests_until and closed[slot.host, slot.slot] == "resting"),
+                default=None,
+            ),
             hosts_silent=tuple(sorted({host for (host, _), cause in closed.items() if cause == "silent"})),
             max_slots=owner.max_slots if owner else None,
             owner_used=around.used.get(job.owner, 0),

@@ -17,7 +17,7 @@ from andon.model.rails import Rail, RailMode
 from andon.rules.rails import CAPS, EVENT_ENDS, TICK, Admission, kinds_on, stricter
 from andon.store.announcements import EVERYTHING
 from andon.store.prepared import Records
-from andon.store.rails import let_go
+from andon.store.rails import let_go, mode_since
 from andon.store.schema import hosts, rails, slots
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
@@ -77,6 +77,10 @@ class Modes(msgspec.Struct, frozen=True, kw_only=True):
         """Until when its cap is used up, if it is."""
         state = self.states.get(rail)
         return state.full_until(now) if state is not None else None
+
+    def next_tick(self, now: datetime) -> datetime | None:
+        """When the first of the rails that are full opens again; None: none is full."""
+        return min((until for state in self.states.values() if (until := state.full_until(now))), default=None)
 
     def capped(self, now: datetime) -> tuple[RailState, ...]:
         """The rails whose cap was reached lately."""
@@ -144,6 +148,12 @@ def admit(tx: Tx, rail: Rail, fleet: Mode) -> Admission:
         tx.record(_capped(rail, limit))
     _save(tx, rail, **values)
     return Admission(rail=rail, mode=mode, alert=alert)
+
+
+def restrained_since(connection: Connection, rail: Rail) -> datetime | None:
+    """When the last word on this rail was given, by its switch or by the configuration of a start."""
+    given = (_state(connection, rail).switched_at, mode_since(connection))
+    return max((at for at in given if at is not None), default=None)
 
 
 def switch(tx: Tx, rail: Rail, mode: RailMode, *, reason: str, fleet: Mode) -> str:

@@ -8,27 +8,23 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from andon.model.config import Mode
 from andon.model.journal import Entry
+from andon.rules.rails import RAILS, rails_of
 from andon.store import claims
 from andon.store.bulk import insert_new
 from andon.store.columns import to_micros
-from andon.store.outbox import Act
-from andon.store.schema import meta, outbox
+from andon.store.outbox import HELD, OFF, Act
+from andon.store.schema import meta, outbox, rails
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
 
 SAID = "would"
 """Kind of the outbox rows that remember what was journalled."""
-HELD = "held back: its rail is in observe mode"
-"""The `result` of an act that waits for its rail to act."""
-OFF = "held back: its rail is switched off"
-"""The same for a rail that is off: nothing is journalled of each act."""
-CAPPED = "held back: the cap of its rail is used up"
-"""The same until the next tick of the rail."""
 _MODE = "rails.mode"
+_MODE_SINCE = "rails.mode_since"
 
 
 def would(tx: Tx, *, key: str, entry: Entry) -> bool:
@@ -51,10 +47,11 @@ def would(tx: Tx, *, key: str, entry: Entry) -> bool:
     return True
 
 
-def hold(tx: Tx, act: Act, *, until: datetime, entry: Entry) -> bool:
+def hold(tx: Tx, act: Act, *, until: datetime, entry: Entry, since: datetime | None) -> bool:
     """Keeps a decided act pending while its rail observes; says whether it was journalled now.
 
-    It is said again only after it was let go in between.
+    It is said once for what it would have been done to, with the evidence of the first look, and again only
+    after somebody gave another word on its rail (`since`): not after a start, or a look that failed.
     """
     before = hold_quietly(tx, act, until=until, because=HELD)
     if before is None or before == HELD:
@@ -62,7 +59,8 @@ def hold(tx: Tx, act: Act, *, until: datetime, entry: Entry) -> bool:
     if entry.subject_kind == "claim" and (claim := claims.get_claim(tx.connection, entry.subject_id)) is not None:
         # So that the job's story shows what was not done for it (R16).
         entry = msgspec.structs.replace(entry, job_id=claim.job_id, host=claim.host)
-    return would(tx, key=f"{act.id}:{to_micros(tx.now)}", entry=entry)
+    word = to_micros(since) if since is not None else 0
+    return would(tx, key=f"{entry.kind}:{act.kind}:{act.subject}:{word}", entry=entry)
 
 
 def hold_quietly(tx: Tx, act: Act, *, until: datetime, because: str) -> str | None:
@@ -83,11 +81,13 @@ def hold_quietly(tx: Tx, act: Act, *, until: datetime, because: str) -> str | No
     return held.result or ""
 
 
-def let_go(tx: Tx, kinds: Collection[str] | None = None) -> None:
-    """Makes acts that a rail held back due at once; None: those of every kind."""
+def let_go(tx: Tx, kinds: Collection[str] | None = None, *, but: Collection[str] = ()) -> None:
+    """Makes acts that a rail held back due at once; None: those of every kind, `but` some."""
     waits = outbox.c.state == "pending"
     if kinds is not None:
         waits &= outbox.c.kind.in_(list(kinds))
+    if but:
+        waits &= outbox.c.kind.not_in(list(but))
     tx.connection.execute(
         update(outbox).where(waits, outbox.c.result.in_([HELD, OFF])).values(not_before=tx.now, result=None)
     )
@@ -102,10 +102,11 @@ def note_mode(tx: Tx, mode: Mode) -> bool:
     """
     before = tx.connection.execute(select(meta.c.value).where(meta.c.name == _MODE)).scalar_one_or_none()
     if mode == "act":
-        let_go(tx)
+        let_go(tx, but=_switched_away(tx))
     if before == mode:
         return False
     upsert(tx.connection, meta, {"name": _MODE, "value": mode}, key=("name",))
+    upsert(tx.connection, meta, {"name": _MODE_SINCE, "value": tx.now.isoformat()}, key=("name",))
     tx.record(
         Entry(
             actor="operator",
@@ -120,3 +121,15 @@ def note_mode(tx: Tx, mode: Mode) -> bool:
         )
     )
     return True
+
+
+def mode_since(connection: Connection) -> datetime | None:
+    """When `[rails] mode` last changed; None: not since this is kept."""
+    kept = connection.execute(select(meta.c.value).where(meta.c.name == _MODE_SINCE)).scalar_one_or_none()
+    return None if kept is None else datetime.fromisoformat(kept)
+
+
+def _switched_away(tx: Tx) -> tuple[str, ...]:
+    """The kinds of act that the operator's switches hold back in any mode of the configuration."""
+    away = set(tx.connection.execute(select(rails.c.rail).where(rails.c.switch.in_(["observe", "off"]))).scalars())
+    return tuple(kind for kind in RAILS if (on := rails_of(kind)) and on <= away)

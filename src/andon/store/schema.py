@@ -225,6 +225,9 @@ slots = Table(
     Column("runner", String),
     Column("note", String),
     Column("since", Instant, nullable=False),
+    # Runners in a row that failed before they served; the slot gets no claim before `rests_until` (N3).
+    Column("failed_starts", Integer, nullable=False, server_default="0"),
+    Column("rests_until", Instant),
 )
 Index("ix_slots_pool", slots.c.pool)
 

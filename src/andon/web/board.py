@@ -37,10 +37,10 @@ def columns(slots: int) -> int:
 def read_board(connection: Connection, control: ControlPlane, now: datetime) -> Board:
     """Reads the board from one snapshot."""
     around = job_views.surroundings(connection, control.config, now)
-    hosts = fleet_views.host_views(connection)
+    hosts = fleet_views.host_views(connection, now)
     claimed = {slot.job for host in hosts for slot in host.slots if slot.job is not None}
     on_slots = jobs.get_jobs(connection, sorted(claimed)) if claimed else {}
-    notes = fleet_views.slot_notes(connection)
+    notes = fleet_views.slot_notes(connection, now)
     running = job_views.running_jobs(connection, SHOWN_RUNNING)
     waiting = job_views.waiting_jobs(connection, SHOWN_WAITING)
     finished = job_views.finished_jobs(connection, SHOWN_FINISHED)
@@ -56,7 +56,7 @@ def read_board(connection: Connection, control: ControlPlane, now: datetime) -> 
     deliveries = fleet_views.delivery_views(connection, 1, arrived=True)
     return Board(
         hosts=tuple(HostRow(host=host, cells=cells(host, on_slots, notes)) for host in hosts),
-        pools=tuple(fleet_views.pool_views(connection, control.config)),
+        pools=tuple(fleet_views.pool_views(connection, control.config, now)),
         findings=findings(
             hosts,
             missing=control.ready(),

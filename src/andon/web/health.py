@@ -29,10 +29,11 @@ async def metrics(request: Request) -> Response:
     """The metrics in the exposition format."""
     require_reader(request)
     control = control_plane(request)
+    now = control.clock.now()
     try:
-        facts = await control.degradation.read_in_time(lambda connection: Facts(connection, control.config))
+        facts = await control.degradation.read_in_time(lambda connection: Facts(connection, control.config, now))
     except Unavailable:
         facts = None
     degraded = {each.code for each in await control.degradation.look()}
-    text = control.metrics.render(facts, control.clock.now(), degraded)
+    text = control.metrics.render(facts, now, degraded)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -26,9 +26,9 @@ class HostStory(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[StoryLine, ...]
 
 
-def read_host(connection: Connection, name: str) -> HostStory | None:
+def read_host(connection: Connection, name: str, now: datetime) -> HostStory | None:
     """The host with its slots and its newest journal lines, or None."""
-    found = fleet_views.host_views(connection, name=name)
+    found = fleet_views.host_views(connection, now, name=name)
     if not found:
         return None
     host = found[0]
@@ -36,7 +36,7 @@ def read_host(connection: Connection, name: str) -> HostStory | None:
     on_slots = jobs.get_jobs(connection, claimed) if claimed else {}
     return HostStory(
         host=host,
-        cells=cells(host, on_slots, fleet_views.slot_notes(connection, host=name)),
+        cells=cells(host, on_slots, fleet_views.slot_notes(connection, now, host=name)),
         lines=story_lines(journal.newest(connection, SHOWN_LINES, host=name)),
     )
 
@@ -53,7 +53,7 @@ async def host_page(request: Request) -> Response:
     control = control_plane(request)
     name = str(request.path_params["name"])
     now: datetime = control.clock.now()
-    found = await control.store.read(lambda connection: read_host(connection, name))
+    found = await control.store.read(lambda connection: read_host(connection, name, now))
     if found is None:
         raise Refusal(404, f'No host "{name[:80]}" is enrolled here.', "The board lists every host.")
     return html(request, "host.html", now=now, found=found, host=found.host, lamp=lamp(found.host))

@@ -55,16 +55,16 @@ _READ_WHOLE = (
 class Facts:
     """What the gauges show, read in one go."""
 
-    def __init__(self, connection: Connection, config: Config) -> None:
+    def __init__(self, connection: Connection, config: Config, now: datetime) -> None:
         self.jobs = fleet_views.open_job_counts(connection)
         self.hosts = fleet_views.host_counts(connection)
         self.incidents = incidents.counts(connection)
         self.oldest = jobs.oldest_queued_at(connection)
         self.unbooted = fleet_views.oldest_unbooted(connection)
-        self.pools = fleet_views.pool_views(connection, config)
+        self.pools = fleet_views.pool_views(connection, config, now)
         self.budgets = budgets.all_budgets(connection)
         self.slots: dict[tuple[str, str], int] = {}
-        for host in fleet_views.host_views(connection):
+        for host in fleet_views.host_views(connection, now):
             for slot in host.slots:
                 key = (slot.pool, slot.state)
                 self.slots[key] = self.slots.get(key, 0) + 1

@@ -189,15 +189,18 @@ def _counted(request: Request, found: Sequence[T]) -> tuple[tuple[T, ...], str |
 async def list_hosts(request: Request) -> Response:
     """Every host with its slots, by name."""
     require_reader(request)
-    items, after = _named(request, await _read(control_plane(request), fleet_views.host_views))
+    control = control_plane(request)
+    now = control.clock.now()
+    items, after = _named(request, await _read(control, lambda connection: fleet_views.host_views(connection, now)))
     return answer(Page[HostView](items=items, next=after))
 
 
 async def get_host(request: Request) -> Response:
     """One host."""
     require_reader(request)
-    name = str(request.path_params["name"])
-    found = await _read(control_plane(request), lambda connection: fleet_views.host_views(connection, name=name))
+    name, control = str(request.path_params["name"]), control_plane(request)
+    now = control.clock.now()
+    found = await _read(control, lambda connection: fleet_views.host_views(connection, now, name=name))
     if not found:
         raise Refusal(404, f'No host "{name[:80]}" is enrolled here.')
     return answer(found[0])
@@ -216,8 +219,9 @@ async def list_pools(request: Request) -> Response:
     """The pools of the configuration."""
     require_reader(request)
     control = control_plane(request)
+    now = control.clock.now()
     items, after = _counted(
-        request, await _read(control, lambda connection: fleet_views.pool_views(connection, control.config))
+        request, await _read(control, lambda connection: fleet_views.pool_views(connection, control.config, now))
     )
     return answer(Page[PoolView](items=items, next=after))
 
