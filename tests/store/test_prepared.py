@@ -90,6 +90,13 @@ def test_lists_of_a_length(store: Store, kept: list[Job]) -> None:
     assert found == [kept[0], kept[2]]
 
 
+def test_a_list_without_places_is_refused_where_it_would_not_run(store: Store) -> None:
+    some = Prepared(select(jobs.c.id).where(jobs.c.id.in_([1, 2])))
+    if read(store, lambda connection: connection.dialect.name) == "sqlite":
+        with pytest.raises(TypeError, match="listed"):
+            read(store, some.all)
+
+
 def test_changes_are_counted_and_undone_with_their_transaction(store: Store, kept: list[Job]) -> None:
     rename = Prepared(update(jobs).where(jobs.c.id >= bindparam("least")).values(name=bindparam("name")))
 

@@ -36,7 +36,7 @@ _UNFINISHED = Prepared(select(jobs.c.repository, jobs.c.run_id, jobs.c.attempt).
 
 @lru_cache(maxsize=128)
 def _update_job(columns: tuple[str, ...]) -> Prepared:
-    changes = {name: bindparam(name) for name in columns}
+    changes: dict[str, Any] = {name: bindparam(name) for name in columns}
     return Prepared(update(jobs).where(jobs.c.id == bindparam("job")).values(changes))
 
 

@@ -18,7 +18,7 @@ OFF = "held back: its rail is switched off"
 """The same for a rail that is off: nothing is journalled of each act."""
 CAPPED = "held back: the cap of its rail is used up"
 """The same until the next tick of the rail."""
-_HELD_BACK = outbox.c.result.in_([HELD, OFF, CAPPED])
+_HELD_BACK = or_(*(outbox.c.result == held for held in (HELD, OFF, CAPPED)))
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):

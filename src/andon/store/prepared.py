@@ -106,7 +106,7 @@ class Prepared:
 class Records(Prepared, Generic[T]):
     """A statement whose rows are structs; columns that the struct lacks are left out."""
 
-    def __init__(self, statement: Select[Any], kind: type[T]) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]], kind: type[T]) -> None:
         super().__init__(statement)
         self._kind = kind
         # The library's names are a subclass of str, which msgspec does not take for field names.
@@ -133,6 +133,8 @@ class _OnSqlite:
         assert isinstance(statement, ClauseElement)
         compiled: Any = statement.compile(dialect=dialect)
         self.text = str(compiled)
+        if "POSTCOMPILE" in self.text:
+            raise TypeError(f"A list in a prepared statement needs places of its own, `listed`: {self.text[:200]}")
         self._arguments: list[tuple[str | None, Any, _Convert | None]] = []
         """(name, None, how it is written), or (None, the value that stands in the statement, None), in the
         driver's order."""

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-import httpx2
-
+from andon.github.in_process import Carry
 from andon.runtime.http_client import Answer, Unreachable
 from andon.sim.simulation.processes import Process
 
@@ -103,24 +102,23 @@ class _Exchange:
             self._left.set_result(None)
 
 
-class InProcessTransport(httpx2.AsyncBaseTransport):
-    """What carries the GitHub room's requests to the sandbox's application; the way may be cut."""
+def carry_to(app: App, is_cut: Callable[[], bool]) -> Carry:
+    """Carries the GitHub room's requests to the sandbox's application, unless the way is cut."""
 
-    def __init__(self, app: App, is_cut: Callable[[], bool]) -> None:
-        self._app, self._is_cut = app, is_cut
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._is_cut():
-            raise httpx2.ConnectError("no way to GitHub")
-        exchange = _Exchange(await request.aread())
-        path, _, query = request.url.raw_path.decode().partition("?")
+    async def carry(
+        method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes] | None:
+        if is_cut():
+            return None
+        exchange = _Exchange(body)
+        path, _, query = target.partition("?")
         try:
-            await self._app(_scope(request.method, path, request.headers, query), exchange.receive, exchange.send)
+            await app(_scope(method, path, headers, query), exchange.receive, exchange.send)
         finally:
             exchange.caller_left()
-        if exchange.status is None:
-            raise httpx2.RemoteProtocolError("GitHub ended the connection without an answer")
-        return httpx2.Response(exchange.status, headers=exchange.headers, content=bytes(exchange.answer))
+        return None if exchange.status is None else (exchange.status, exchange.headers, bytes(exchange.answer))
+
+    return carry
 
 
 def _scope(method: str, path: str, headers: Mapping[str, str], query: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import text
 
+from andon.github.in_process import InProcess
 from andon.model.config import Config, GitHub, Owner, Pool
 from andon.runtime.chance import Chance, seeded
 from andon.runtime.ids import SortableIds
@@ -17,7 +18,7 @@ from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.pump import Pump
 from andon.sim.sandbox.records import Job, Stage
 from andon.sim.sandbox.run_spec import JobSpec, RunSpec
-from andon.sim.simulation.in_process_http import Address, InProcessHttp, InProcessTransport
+from andon.sim.simulation.in_process_http import Address, InProcessHttp, carry_to
 from andon.sim.simulation.played_host import PlayedHost
 from andon.sim.simulation.processes import Process, note_owners
 from andon.sim.simulation.replica import Replica
@@ -78,7 +79,7 @@ class Simulation:
             database=self.database,
             data=data,
             address=self.address,
-            github=InProcessTransport(make_app(self.github), lambda: self.github_cut),
+            github=InProcess(carry_to(make_app(self.github), lambda: self.github_cut)),
             clock=self.clock,
             chance=self._chance("control"),
             pause=self._pause,
