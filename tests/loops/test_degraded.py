@@ -23,7 +23,6 @@ from andon.store.transaction import Store
 from tests.loops.flight import STATES, Flight
 from tests.support.builders import LABELS, job_news
 
-
 DATABASES = ("sqlite",)
 """What is promised here is decided above the database."""
 
