@@ -91,24 +91,24 @@ class Degradation:
         self._stored = Stored()
         self._budgets_since: dict[tuple[str, str], datetime] = {}
         self._spooled_since: datetime | None = None
-        self._late: set[asyncio.Task[object]] = set()
-        """Reads that nobody waits for any more; the database still has them."""
+        self._under_way: set[asyncio.Task[object]] = set()
+        """Reads, some of which nobody waits for any more."""
 
     async def read_in_time(self, work: Callable[[Connection], T], patience_s: float = LONG_PATIENCE_S) -> T:
         """`store.read`, whose wait has an end: raises Unavailable after `patience_s` too."""
         if self._store.stands_still:
             raise Unavailable("The database does not answer.")
         reading = asyncio.create_task(self._store.read(work), name="read for somebody who looks")
-        # Never cancelled: while it is under way, the store knows that it got no answer.
+        self._under_way.add(reading)
+        reading.add_done_callback(self._ended)
+        # Never cancelled, also when who asked has gone: the store then knows that it got no answer.
         await asyncio.wait({reading}, timeout=patience_s)
         if reading.done():
             return reading.result()
-        self._late.add(reading)
-        reading.add_done_callback(self._came_late)
         raise Unavailable(f"The database did not answer within {patience_s:g} s.")
 
-    def _came_late(self, reading: "asyncio.Task[object]") -> None:
-        self._late.discard(reading)
+    def _ended(self, reading: "asyncio.Task[object]") -> None:
+        self._under_way.discard(reading)
         if not reading.cancelled():
             reading.exception()
 
