@@ -59,6 +59,9 @@ def test_a_database_that_goes_away_costs_time_and_no_job(tmp_path: Path, durable
         wait_for("both are known to run", lambda: len(stage.ask("/api/v1/jobs?state=in_progress")["items"]) == 2)
         assert "2 jobs run" in text_of(f"{stage.url}/")
         assert conditions(stage) == {}
+        wait_for("the period of the sweep is shown", lambda: stage.ask("/api/v1/status")["sweep"])
+        assert stage.ask("/api/v1/status")["sweep"] == [{"owner": "acme", "period_s": 3.0, "wanted_s": 3.0}]
+        assert "GitHub's lists are read every 3 s for acme" in text_of(f"{stage.url}/")
         durable.stop(signal.SIGQUIT)
         (away,) = wait_for("it is noticed", lambda: conditions(stage)).values()
         assert away["code"] == "database.away" and away["since"] is not None

@@ -19,6 +19,7 @@ from andon.store.transaction import Store
 from andon.web.app import make_app
 from andon.web.control_plane import ControlPlane
 from andon.web.metrics import Metrics
+from andon.web.pages import PAGES
 from tests.support.builders import a_config
 
 SECRET = "webhook-secret"
@@ -57,11 +58,16 @@ def ask(
     work: Callable[[httpx2.AsyncClient], Coroutine[Any, Any, Any]],
     client: str = "127.0.0.1",
     base_url: str = "http://127.0.0.1:8470",
+    *,
+    pages: bool = False,
 ) -> Any:
-    """Runs `work` with a client of the application; `client` is where it seems to come from."""
+    """Runs `work` with a client of the application; `client` is where it seems to come from.
+
+    `pages`: with the pages for people too.
+    """
 
     async def main() -> Any:
-        transport = httpx2.ASGITransport(app=make_app(control), client=(client, 1))
+        transport = httpx2.ASGITransport(app=make_app(control, PAGES if pages else ()), client=(client, 1))
         async with httpx2.AsyncClient(transport=transport, base_url=base_url) as http:
             return await work(http)
 

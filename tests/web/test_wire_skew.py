@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from andon import __version__
 from andon.model.claim_states import ClaimEvent, ClaimState
 from andon.model.wire import WIRE_VERSION
 from andon.sim.virtual_time import VirtualClock
@@ -77,6 +78,16 @@ def free(slot: int, state: str = "idle") -> dict[str, Any]:
     return {"slot": slot, "pool": "linux", "state": state}
 
 
+def test_an_agent_of_another_version_is_told_on_its_page(skewed: Skewed) -> None:
+    async def work(http: Any) -> Any:
+        return await http.get("/hosts/host-a")
+
+    skewed.sync(free(0))
+    assert 'id="skew"' in ask(skewed.control, work, pages=True).text
+    skewed.sync(free(0), agent_version=__version__)
+    assert 'id="skew"' not in ask(skewed.control, work, pages=True).text
+
+
 @pytest.mark.parametrize("v", [WIRE_VERSION - 1, WIRE_VERSION, WIRE_VERSION + 1])
 def test_one_version_of_skew_is_served_either_way(skewed: Skewed, v: int) -> None:
     answer = skewed.sync(free(0), v=v)
@@ -119,7 +130,7 @@ def test_a_live_job_behind_an_unknown_state_goes_on(skewed: Skewed) -> None:
     news = job_news(1, "in_progress", runner_name="andon-f-clm_1", runner_id=5)
     write(skewed.store, lambda tx: apply_job_news(tx, news, a_config()))
     assert skewed.state() is ClaimState.BUSY
-    skewed.sync(on_slot("paused by a later version"), v=2)
+    assert skewed.sync(on_slot("paused by a later version"), v=2).status_code == 200
     assert skewed.state() is ClaimState.BUSY
     assert skewed.slots()[0]["state"] == "running", "GitHub's word stands"
 

@@ -93,7 +93,7 @@ def _database(at: Facts, since: datetime) -> Degraded:
             kept,
             "Nothing is claimed, started, rescued or removed.",
             "Jobs that run go on; hosts keep their reports until they are taken.",
-            "This page shows what was read last; changes are refused.",
+            "What cannot be read is shown as it was read last; changes are refused.",
         ),
         ends="the database answers; what was kept is then handed over, in order and once",
     )

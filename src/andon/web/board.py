@@ -14,7 +14,7 @@ from andon.store import budgets, fleet_views, incidents, job_views, jobs
 from andon.store.database import Unavailable
 from andon.web.board_content import Board, HostRow
 from andon.web.control_plane import ControlPlane, control_plane
-from andon.web.degradation import Stored, read_stored, wanted_sweep_s
+from andon.web.degradation import PATIENCE_S, Stored, read_stored, wanted_sweep_s
 from andon.web.headline import Finding, all_well, findings
 from andon.web.html_answers import html
 from andon.web.slot_cells import cells
@@ -89,7 +89,7 @@ async def board(request: Request) -> Response:
         return read_board(connection, control, now), read_stored(connection)
 
     try:
-        found, stored = await control.degradation.read_in_time(read)
+        found, stored = await control.degradation.read_in_time(read, PATIENCE_S)
         control.degradation.heard(stored)
         control.last_board, read_at = found, now
         control.last_board_at = now

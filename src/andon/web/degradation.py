@@ -29,6 +29,8 @@ from andon.store.transaction import Store
 T = TypeVar("T")
 PATIENCE_S = 3.0
 """How long somebody who looks waits for the database, before the answer is made without it."""
+LONG_PATIENCE_S = 12.0
+"""And where there is no answer without it: a large list on a busy machine takes its time."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,24 +91,24 @@ class Degradation:
         self._stored = Stored()
         self._budgets_since: dict[tuple[str, str], datetime] = {}
         self._spooled_since: datetime | None = None
-        self._late: set[asyncio.Task[object]] = set()
-        """Reads that nobody waits for any more; the database still has them."""
+        self._under_way: set[asyncio.Task[object]] = set()
+        """Reads, some of which nobody waits for any more."""
 
-    async def read_in_time(self, work: Callable[[Connection], T]) -> T:
-        """`store.read`, for those who can answer without: raises Unavailable after PATIENCE_S too."""
+    async def read_in_time(self, work: Callable[[Connection], T], patience_s: float = LONG_PATIENCE_S) -> T:
+        """`store.read`, whose wait has an end: raises Unavailable after `patience_s` too."""
         if self._store.stands_still:
             raise Unavailable("The database does not answer.")
         reading = asyncio.create_task(self._store.read(work), name="read for somebody who looks")
-        # Never cancelled: while it is under way, the store knows that it got no answer.
-        await asyncio.wait({reading}, timeout=PATIENCE_S)
+        self._under_way.add(reading)
+        reading.add_done_callback(self._ended)
+        # Never cancelled, also when who asked has gone: the store then knows that it got no answer.
+        await asyncio.wait({reading}, timeout=patience_s)
         if reading.done():
             return reading.result()
-        self._late.add(reading)
-        reading.add_done_callback(self._came_late)
-        raise Unavailable(f"The database did not answer within {PATIENCE_S:g} s.")
+        raise Unavailable(f"The database did not answer within {patience_s:g} s.")
 
-    def _came_late(self, reading: "asyncio.Task[object]") -> None:
-        self._late.discard(reading)
+    def _ended(self, reading: "asyncio.Task[object]") -> None:
+        self._under_way.discard(reading)
         if not reading.cancelled():
             reading.exception()
 
@@ -120,7 +122,7 @@ class Degradation:
     async def look(self) -> tuple[Degraded, ...]:
         """Every condition that holds; asks the database, and does without it."""
         try:
-            self.heard(await self.read_in_time(read_stored))
+            self.heard(await self.read_in_time(read_stored, PATIENCE_S))
         except Unavailable:
             pass
         return self.known()

@@ -8,6 +8,7 @@ from andon.store.database import Unavailable
 from andon.web.answers import answer
 from andon.web.auth import require_reader
 from andon.web.control_plane import control_plane
+from andon.web.degradation import PATIENCE_S
 from andon.web.metrics import Facts
 
 
@@ -31,7 +32,9 @@ async def metrics(request: Request) -> Response:
     control = control_plane(request)
     now = control.clock.now()
     try:
-        facts = await control.degradation.read_in_time(lambda connection: Facts(connection, control.config, now))
+        facts = await control.degradation.read_in_time(
+            lambda connection: Facts(connection, control.config, now), PATIENCE_S
+        )
     except Unavailable:
         facts = None
     degraded = {each.code for each in await control.degradation.look()}

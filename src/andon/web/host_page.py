@@ -53,7 +53,7 @@ async def host_page(request: Request) -> Response:
     control = control_plane(request)
     name = str(request.path_params["name"])
     now: datetime = control.clock.now()
-    found = await control.store.read(lambda connection: read_host(connection, name, now))
+    found = await control.degradation.read_in_time(lambda connection: read_host(connection, name, now))
     if found is None:
         raise Refusal(404, f'No host "{name[:80]}" is enrolled here.', "The board lists every host.")
     return html(request, "host.html", now=now, found=found, host=found.host, lamp=lamp(found.host))

@@ -41,7 +41,7 @@ def lamp(live: tuple[Incident, ...]) -> str:
 async def incident_page(request: Request) -> Response:
     """The page of all incidents."""
     control = control_plane(request)
-    found = await control.store.read(read_incidents)
+    found = await control.degradation.read_in_time(read_incidents)
     return html(
         request,
         "incidents.html",

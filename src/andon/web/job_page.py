@@ -88,7 +88,7 @@ async def job_page(request: Request) -> Response:
     if not given.isascii() or not given.isdigit() or len(given) > 18:
         raise Refusal(404, f'There is no job "{given[:40]}": job ids are numbers.', "Follow a link on the board.")
     now = control.clock.now()
-    found = await control.store.read(lambda connection: read_story(connection, control, int(given), now))
+    found = await control.degradation.read_in_time(lambda connection: read_story(connection, control, int(given), now))
     if found is None:
         raise Refusal(404, f"No job {given} is known here.", "Is it a job of a repository whose webhooks come here?")
     return html(

@@ -14,6 +14,7 @@ from andon.store.database import Unavailable
 from andon.store.fleet_views import change_mark
 from andon.web.auth import require_reader
 from andon.web.control_plane import ControlPlane, control_plane
+from andon.web.degradation import PATIENCE_S
 
 LASTS_S = 60.0
 """A stream ends by itself and the browser opens the next: none outlives what it was opened to."""
@@ -30,7 +31,7 @@ BEAT_S = 15.0
 async def _mark(control: ControlPlane) -> object:
     """What differs when a page would: also when the database goes away, and comes back."""
     try:
-        stored: object = await control.degradation.read_in_time(change_mark)
+        stored: object = await control.degradation.read_in_time(change_mark, PATIENCE_S)
     except Unavailable:
         stored = None
     return stored, [(each.code, each.subject, each.text) for each in control.degradation.known()]
