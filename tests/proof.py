@@ -44,6 +44,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
         [*ANDON, "bench", "dispatch", "--database", "postgres", "--rounds", "100", "--json"],
     ),
     ("bench ingest", [*ANDON, "bench", "ingest", "--rounds", "7", "--json"]),
+    ("API cost", [*ANDON, "bench", "api", "--json"]),
     ("bench start", [*ANDON, "bench", "start", "--rounds", "200", "--json"]),
 )
 

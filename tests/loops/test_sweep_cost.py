@@ -7,7 +7,8 @@ import pytest
 from andon.loops.repository_sweep import EVERYWHERE_S, LATER, NEWEST
 from andon.model.job_states import JobStatus
 from andon.sim.sandbox.run_spec import JobSpec, RunSpec
-from tests.support.builders import LABELS
+from andon.store.apply_news import apply_job_news
+from tests.support.builders import LABELS, job_news
 
 
 def start(world: Any, **changes: Any) -> Any:
@@ -119,5 +120,42 @@ def test_a_run_again_is_found_that_was_new_when_lists_of_older_ones_were_read_fi
         (job,) = world.github.runs.rerun(middle).jobs
         await passes(world, 1)
         assert (await world.job(job.id)).status is JobStatus.QUEUED
+
+    play(story)
+
+
+def test_a_run_that_webhooks_tell_of_is_read_once_its_jobs_have_runners(play: Any) -> None:
+    async def story(world: Any) -> None:
+        await passes(world, 1)
+        await world.pass_time(60)
+        await world._sweep.run_once()
+        await world.pass_time(30)
+        told, untold = world.run("told", "untold")
+        run = world.github.world.jobs[told].run
+        news = job_news(told, "queued", run_id=run.id)
+        await world.store.write(lambda tx: apply_job_news(tx, news, world.config))
+        await world.pass_time(31)
+        world.calls.clear()
+        await world._sweep.run_once()
+        assert sum(world.calls.values()) > 0 and paid(world, "/jobs") == 0, "left to the next pass"
+        await world.pass_time(60)
+        await world._sweep.run_once()
+        assert (await world.job(untold)).status is JobStatus.QUEUED, "what no webhook told is seen in time"
+
+    play(story)
+
+
+@pytest.mark.parametrize("why", ["nobody told of it", "passes are far apart"])
+def test_a_young_run_is_read_at_once_where_it_would_be_late(play: Any, why: str) -> None:
+    async def story(world: Any) -> None:
+        await passes(world, 1)
+        await world.pass_time(60 if why == "nobody told of it" else 300)
+        told, untold = world.run("told", "untold")
+        run = world.github.world.jobs[told].run
+        if why != "nobody told of it":
+            news = job_news(told, "queued", run_id=run.id)
+            await world.store.write(lambda tx: apply_job_news(tx, news, world.config))
+        await world._sweep.run_once()
+        assert (await world.job(untold)).status is JobStatus.QUEUED
 
     play(story)

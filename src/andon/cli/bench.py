@@ -22,19 +22,21 @@ if TYPE_CHECKING:
 
 
 def bench(
-    name: Literal["dispatch", "ingest", "start"],
+    name: Literal["api", "dispatch", "ingest", "start"],
     *,
     rounds: Annotated[
-        int | None, Parameter(help="Pairs of transactions, pairs of bursts, or jobs; default 60, 5 and 200.")
+        int | None,
+        Parameter(help="Pairs of transactions, pairs of bursts, jobs, or simulated hours; default 60, 5, 200 and 2."),
     ] = None,
     database: Annotated[
         Literal["sqlite", "postgres", "both"], Parameter(help="For dispatch: which database it is measured on.")
     ] = "both",
     json: Json = False,
 ) -> int:
-    """Runs a benchmark: `dispatch` (one transaction of 50 claims, on SQLite against a bare group
-    commit, on PostgreSQL beside pgqueuer and procrastinate), `ingest` (durable webhooks a second
-    beside a bare receiver) or `start` (webhook received to job process started, and memory at rest)."""
+    """Runs a benchmark: `api` (calls that GitHub counts, on virtual time), `dispatch` (one transaction
+    of 50 claims, on SQLite against a bare group commit, on PostgreSQL beside pgqueuer and
+    procrastinate), `ingest` (durable webhooks a second beside a bare receiver) or `start` (webhook
+    received to job process started, and memory at rest)."""
     if rounds is not None and rounds < 1:
         raise Refused(f"--rounds {rounds}: nothing would be measured. Give 1 or more.")
     clock = SystemClock()
@@ -44,7 +46,7 @@ def bench(
 
     try:
         with asyncio.Runner(loop_factory=fast_event_loop()) as runner:
-            result = runner.run(_bench(name, database, rounds, clock, say))
+            result = _api(rounds, say) if name == "api" else runner.run(_bench(name, database, rounds, clock, say))
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
     if json:
@@ -74,6 +76,13 @@ async def _bench(
     from andon.sim.bench.start import bench_start
 
     return await bench_start(jobs=rounds or 200, pace_s=0.5, clock=clock, say=say)
+
+
+def _api(hours: int | None, say: Callable[[str], None]) -> "Result":
+    # On a loop of its own, whose time jumps.
+    from andon.sim.bench.api import Load, bench_api
+
+    return bench_api(Load(hours=float(hours or 2)), seed=1, say=say)
 
 
 async def _dispatch(database: str, rounds: int, clock: SystemClock, say: Callable[[str], None]) -> "Result":

@@ -6,7 +6,7 @@ from andon.github.scope import Scope, repository_scope
 from andon.loops.fleet import Fleet
 from andon.rules.doctor_hook import is_ours
 
-REFRESH_S = 3600.0
+REFRESH_S = 3 * 3600.0
 """How often webhooks are listed; they rarely change."""
 AGAIN_S = 600.0
 """How soon again when a question failed, or none was found: somebody may be about to make one."""

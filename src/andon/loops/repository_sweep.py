@@ -36,10 +36,15 @@ NEWEST = 30
 """How many of the newest runs a pass looks at."""
 EVERYWHERE_S = 150.0
 """How often the lists of `DEMAND` are read too: a run found only there is seen in <= 3 min (R4)."""
-LATER_S = 6 * 3600.0
+LATER_S = 24 * 3600.0
 """How often the lists of `LATER` are read where no run that we know of can be in them."""
-QUIET_S = 60.0
+QUIET_S = 150.0
 """How often the jobs of a run are read whose every open job runs on a runner of ours."""
+YOUNG = timedelta(seconds=45)
+"""A run younger than this whose jobs webhooks tell of is left to the next pass: by then its jobs have runners,
+and one answer says what two would have said."""
+SOON_S = 75.0
+"""It is left only where passes are no further apart: a job of it that nobody told of is seen in <= 3 min (R4)."""
 GONE_LOOKS = 3
 """Looks in a row that have to say 404 of a run before its jobs are closed: once is no evidence."""
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -91,6 +96,8 @@ class RepositorySweep:
         self._always = ALWAYS if fleet.config.github.ingest == "poll" else ()
         self._everywhere_at: float | None = None
         """When the lists by status were read to the end last."""
+        self._started: float | None = None
+        """When the pass before began."""
         self._later_at: float | None = None
         """When the lists of runs that wait were read last."""
         self._newest_id: int | None = None
@@ -126,7 +133,12 @@ class RepositorySweep:
                 self._later_at = started
             if failed is not None:
                 return failed
-        loud = {key: run for key, run in found.items() if everywhere or not self._is_quiet(key, run.status, busy)}
+        young = self._young(found, believed, newest.at or self._fleet.clock.now(), started) if not asked else set[Key]()
+        loud = {
+            key: run
+            for key, run in found.items()
+            if key not in young and (everywhere or not self._is_quiet(key, run.status, busy))
+        }
         ended = {key: run for key, run in shown.items() if key not in found}
         unlisted = {
             key for key in believed - found.keys() - shown.keys() if everywhere or not self._is_quiet(key, None, busy)
@@ -144,6 +156,14 @@ class RepositorySweep:
         self._kept = {key: kept for key, kept in self._kept.items() if key in found or key in believed}
         self._gone = {key: looks for key, looks in self._gone.items() if key in believed}
         return None
+
+    def _young(self, found: dict[Key, RunObject], believed: set[Key], at: datetime | None, started: float) -> set[Key]:
+        """Runs that began just now, and are not read yet."""
+        before, self._started = self._started, started
+        if self._always or before is None or started - before > SOON_S:
+            return set()
+        begun = {key: run.run_started_at or run.created_at for key, run in found.items() if key in believed}
+        return {key for key, since in begun.items() if since and at - since < YOUNG and key not in self._kept}
 
     async def _add_listed(
         self, found: dict[Key, RunObject], statuses: Sequence[str], older: str | None

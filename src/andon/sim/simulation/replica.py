@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from andon.github.client import GitHub
-from andon.github.transport import FixedToken, Transport
+from andon.github.transport import Credentials, FixedToken, Transport
 from andon.loops.leadership import Terms
 from andon.loops.periods import Periods
 from andon.model.config import Config
@@ -73,11 +73,13 @@ class Replica:
         trace: Trace,
         faults: list[str],
         periods: Periods = WIDE,
+        credentials: Credentials | None = None,
     ) -> None:
         self.name, self.clock, self._periods = name, clock, periods
         self._config, self._database, self._data = config, database, data
         self._address, self._github, self._chance, self._pause = address, github, chance, pause
         self._trace, self._faults = trace, faults
+        self._credentials = credentials or FixedToken("a-token")
         self._process: Process | None = None
         self._door: Door | None = None
         self._transport: Transport | None = None
@@ -94,7 +96,7 @@ class Replica:
         metrics = Metrics()
         transport = self._transport = Transport(
             "http://github.test",
-            FixedToken("a-token"),
+            self._credentials,
             self.clock,
             count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
             http_transport=self._github,

@@ -9,8 +9,10 @@ import msgspec
 from sqlalchemy import text
 
 from andon.github.in_process import InProcess
+from andon.github.transport import Credentials
 from andon.model.config import Config, GitHub, Owner, Pool
 from andon.runtime.chance import Chance, seeded
+from andon.runtime.clock import Clock
 from andon.runtime.ids import SortableIds
 from andon.sim.sandbox.app import make_app
 from andon.sim.sandbox.control import post
@@ -39,6 +41,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     hosts: int = 2
     slots: int = 8
+    repositories: int = 1
+    """The first is `REPOSITORY`; the others have its name and a number."""
     sweep_seconds: float = 60.0
     max_slots: int | None = None
 
@@ -49,10 +53,13 @@ SHAPE = Shape()
 class Simulation:
     """One fleet. Everything in it hangs on `seed`; `data` is an empty folder for secrets."""
 
-    def __init__(self, seed: int, data: Path, shape: Shape = SHAPE) -> None:
+    def __init__(
+        self, seed: int, data: Path, shape: Shape = SHAPE, credentials: Callable[[Clock], Credentials] | None = None
+    ) -> None:
         loop = running_loop()
         note_owners(loop)
         self.seed, self.shape = seed, shape
+        self.repositories = (REPOSITORY, *(f"{REPOSITORY}-{number}" for number in range(1, shape.repositories)))
         self.clock = LoopClock(loop)
         self.trace = Trace(loop.time)
         self.faults: list[str] = []
@@ -69,7 +76,7 @@ class Simulation:
         (data / "webhook.secret").write_text(SECRET)
         self.config = Config(
             pool=(Pool(name="linux", labels=LABELS),),
-            owner=(Owner(login="acme", repositories=(REPOSITORY,), max_slots=shape.max_slots),),
+            owner=(Owner(login="acme", repositories=self.repositories, max_slots=shape.max_slots),),
             github=GitHub(sweep_seconds=shape.sweep_seconds),
         )
         self._pauses = self._chance("pauses")
@@ -85,6 +92,7 @@ class Simulation:
             pause=self._pause,
             trace=self.trace,
             faults=self.faults,
+            credentials=None if credentials is None else credentials(self.clock),
         )
         self.hosts: dict[str, PlayedHost] = {}
         self._outside = Process("outside")
@@ -110,9 +118,11 @@ class Simulation:
             return answer.status
 
         self._outside.start(Pump(self.github, deliver).run())
-        self.github.world.make_repository(REPOSITORY)
+        for repository in self.repositories:
+            self.github.world.make_repository(repository)
         await self.replica.start()
-        self._hook()
+        for repository in self.repositories:
+            self._hook(repository)
         store = Store(self.database.door(), self.clock, SortableIds(self.clock, self._chance("enrolment")))
         for number in range(self.shape.hosts):
             name = f"host-{number}"
@@ -132,10 +142,10 @@ class Simulation:
             )
             self.hosts[name].start_agent()
 
-    def _hook(self) -> None:
+    def _hook(self, repository: str) -> None:
         hooks = self.github.hooks
         hooks.create(
-            REPOSITORY,
+            repository,
             target_id=1,
             url="http://andon.test/webhooks/github",
             content_type="json",
@@ -144,13 +154,15 @@ class Simulation:
             active=True,
         )
 
-    def run(self, seconds: list[float], *, needs: bool = False, name: str = "job") -> list[int]:
+    def run(
+        self, seconds: list[float], *, needs: bool = False, name: str = "job", repository: str = REPOSITORY
+    ) -> list[int]:
         """A run with a job for each number of seconds; gives the jobs' ids."""
         specs = tuple(
             JobSpec(name=f"{name} {at}", labels=LABELS, needs=(f"{name} 0",) if needs and at else ())
             for at in range(len(seconds))
         )
-        made = list(self.github.create_run(RunSpec(repository=REPOSITORY, jobs=specs))["jobs"])
+        made = list(self.github.create_run(RunSpec(repository=repository, jobs=specs))["jobs"])
         self._seconds |= dict(zip(made, seconds, strict=True))
         return made
 
