@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.journal import Entry
@@ -21,6 +21,9 @@ from andon.store.upsert import upsert
 
 _JIT_STATES = frozenset({ClaimState.MINTED, ClaimState.LAUNCHED})
 """While in these the JIT config may still be needed; in any other its row goes (R26)."""
+
+RECLAIMED = "its job is over, and its runner's process lived on: the slot is reclaimed"
+"""The `reason` of a settled claim whose process is to be ended (R29); no other claim has it."""
 
 
 def get_claim(connection: Connection, claim_id: str) -> Claim | None:
@@ -59,7 +62,8 @@ def get_claims(connection: Connection, claim_ids: Sequence[str]) -> dict[str, Cl
 
 # Made once, as those of `hosts`: they run with every look of a held sync.
 _RELEASED = select(claims).where(
-    claims.c.id.in_(bindparam("ids", expanding=True)), claims.c.state == ClaimState.RELEASED.value
+    claims.c.id.in_(bindparam("ids", expanding=True)),
+    or_(claims.c.state == ClaimState.RELEASED.value, claims.c.reason == RECLAIMED),
 )
 _TO_START = (
     select(claims, jit_configs.c.config)
@@ -70,7 +74,7 @@ _TO_START = (
 
 
 def released_of(connection: Connection, claim_ids: Sequence[str]) -> list[Claim]:
-    """Those of the claims that were given back."""
+    """Those of the claims that were given back, or whose slot was reclaimed: their processes are to end."""
     if not claim_ids:
         return []
     return [to_struct(row, Claim) for row in connection.execute(_RELEASED, {"ids": claim_ids}).mappings()]
