@@ -156,9 +156,12 @@ def test_another_job_in_progress_on_the_runner_keeps_its_process(play: Any) -> N
         claim = await outlives(world)
         news = job_news(77, "in_progress", runner_name=claim.runner_name, runner_id=claim.runner_id)
         await world.store.write(lambda tx: apply_job_news(tx, news, world.config))
+        # Whatever our own table says of the claim's demand.
+        back = f"UPDATE claims SET job_id = {claim.job_id}, deadline = 0"
+        await world.store.write(lambda tx: tx.connection.exec_driver_sql(back))
         for _ in range(2):
             await quarter(world, claim)
-        assert await stops(world) == []
+        assert ((await world.claim(claim.id)).state, await stops(world)) == (ClaimState.BUSY, [])
 
     play(story)
 
@@ -192,6 +195,21 @@ def test_a_process_that_is_reported_again_after_its_claim_was_settled_is_reclaim
         await world.act()
         assert await stops(world) == [claim.id]
         assert (await kinds(world, claim)).count("claim.reclaimed") == 1
+
+    play(story)
+
+
+def test_a_process_has_its_quarter_of_an_hour_whatever_became_of_its_claim(play: Any) -> None:
+    async def story(world: Any) -> None:
+        claim = await outlives(world)
+        await world.report(idle(0), idle(1), ended=(the_end(claim),))
+        await world.report(slot_of(claim, SlotState.RUNNING), idle(1))
+        for _ in range(2):
+            await world.act()
+            assert await stops(world) == []
+            await world.pass_time(7 * 60)
+        await quarter(world, claim, minutes=2)
+        assert await stops(world) == [claim.id]
 
     play(story)
 
