@@ -5,9 +5,10 @@ from pathlib import Path
 
 from andon.model.diagrams import states_page
 from andon.rules.github_permissions import permissions_page
+from andon.rules.rescue_page import rescue_page
 
 DOCS = Path(__file__).parent
-PAGES = {"states.md": states_page, "permissions.md": permissions_page}
+PAGES = {"states.md": states_page, "permissions.md": permissions_page, "rescue.md": rescue_page}
 
 
 def main() -> int:

@@ -101,7 +101,9 @@ def test_what_would_be_done_is_told_once_whatever_fails_or_starts_in_between(pla
         await flip(world, Rail.RESCUE, "act")
         await flip(world, Rail.RESCUE, "observe")
         await world.act()
-        assert len(await would(world, "claim.would_release")) == 2, "let go in between: it is news again"
+        assert len(await would(world, "claim.would_release")) == 2, (
+            "it was let go in between: what it holds back is news"
+        )
         await flip(world, Rail.RESCUE, "act")
         await world.act()
         assert (await world.claim(claim.id)).state is ClaimState.RELEASED
@@ -236,7 +238,7 @@ def _full(*rails: Rail) -> Callable[[Rail], bool]:
 
 def test_which_kinds_are_shut() -> None:
     assert shut_kinds(lambda rail: "act", _full()) == ()
-    assert shut_kinds(lambda rail: "act", _full(Rail.RESCUE)) == ("resolve_claim",)
+    assert shut_kinds(lambda rail: "act", _full(Rail.RESCUE)) == ("reclaim_slot", "resolve_claim")
     observed = shut_kinds(lambda rail: "observe", _full(Rail.RESCUE))
-    assert set(observed) == {"mint_runner", "retire_runner", "redeliver"}, "what only reads goes on"
+    assert set(observed) == {"mint_runner", "retire_runner", "reclaim_slot", "redeliver"}, "what only reads goes on"
     assert set(kinds_on(Rail.REGISTRATIONS)) == {"mint_runner", "retire_runner"}

@@ -69,7 +69,7 @@ def test_every_rail_has_a_cap_or_says_why_not_and_every_kind_of_act_a_rail() -> 
     unknown = rail_of("something new")
     assert unknown is not None and unknown.rail is Rail.RESCUE
     assert set(RAILS) == set(acts(None))  # pyright: ignore[reportArgumentType]
-    assert kinds_on(Rail.RESCUE) == ("resolve_claim",)
+    assert kinds_on(Rail.RESCUE) == ("reclaim_slot", "resolve_claim")
     assert kinds_on(Rail.REDELIVERY) == ("redeliver",)
 
 

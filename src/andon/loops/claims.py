@@ -13,7 +13,7 @@ from andon.model.nouns import Claim
 from andon.model.rails import Rail
 from andon.rules.limits import AFTER_THE_JOB
 from andon.rules.rails import Admission, tell
-from andon.store import claims, hosts, jobs, outbox, pauses
+from andon.store import claims, hosts, jobs, outbox, outliving, pauses
 from andon.store.claims import Change, advance
 from andon.store.columns import to_micros
 from andon.store.doubt import ask, doubt
@@ -89,7 +89,8 @@ class ClaimDeadlines:
         """Past its limit a job is asked about and journalled; never ended by us (R28).
 
         Once GitHub says that the job is over, a claim whose process nobody reports is settled: its
-        host was lost with the end unreported, and it must not hold its slot and cap for ever.
+        host was lost with the end unreported, and it must not hold its slot and cap for ever. One whose
+        process is still reported is looked at, and its slot reclaimed (R29).
         """
         job = jobs.get_job(tx.connection, claim.job_id) if claim.job_id is not None else None
         if job is not None and job.status is JobStatus.COMPLETED:
@@ -98,7 +99,8 @@ class ClaimDeadlines:
                 advance(tx, claim, Change(event=ClaimEvent.ENDED, actor=ACTOR, reason=reason))
                 return
             claims.set_facts(tx, claim, deadline=tx.now + AFTER_THE_JOB)
-            self._journal_overlong(tx, claim, "the job is over and its runner's process lives on; nothing is ended")
+            self._journal_overlong(tx, claim, "the job is over and its runner's process lives on; GitHub is asked")
+            outliving.look(tx, claim)
             return
         claims.set_facts(tx, claim, deadline=tx.now + ASK_AGAIN)
         self._journal_overlong(tx, claim, "the job runs longer than its limit; GitHub is asked, nothing is ended")

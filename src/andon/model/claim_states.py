@@ -42,6 +42,8 @@ class ClaimEvent(StrEnum):
     """GitHub was asked, and the runner may go on waiting."""
     SERVED = "served"
     """GitHub was asked: the runner had its job, and the process is gone."""
+    OUTLIVED = "outlived"
+    """GitHub was asked: the job is over, and the runner's process lives on; it is to be ended (R29)."""
     GIVEN_UP = "given_up"
     """GitHub was asked: the runner serves nothing, and its registration is gone."""
 
@@ -81,6 +83,7 @@ CLAIMS = Machine[ClaimState](
         (_S.REGISTERED, _E.DOUBTED): _S.ORPHANED,
         # A busy runner's end needs no question: GitHub had bound the job to it (R28).
         (_S.BUSY, _E.ENDED): _S.SETTLED,
+        (_S.BUSY, _E.OUTLIVED): _S.SETTLED,
         (_S.ORPHANED, _E.BOUND): _S.BUSY,
         (_S.ORPHANED, _E.KEPT): _S.REGISTERED,
         (_S.ORPHANED, _E.SERVED): _S.SETTLED,

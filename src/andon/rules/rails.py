@@ -116,6 +116,13 @@ RAILS: Mapping[str, OnRail | None] = MappingProxyType(
             text="a registration that no process of ours can use would have been removed",
             asks_itself=True,
         ),
+        "reclaim_slot": OnRail(
+            rail=Rail.RESCUE,
+            kind="slot.would_reclaim",
+            subject_kind="claim",
+            text="a runner's process that outlives its completed job would have been ended, and its slot reclaimed",
+            asks_itself=True,
+        ),
         "redeliver": OnRail(
             rail=Rail.REDELIVERY,
             kind="delivery.would_request",

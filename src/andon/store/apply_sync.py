@@ -28,8 +28,8 @@ from andon.model.wire import (
 )
 from andon.rules.limits import registration_limit
 from andon.rules.runner_causes import cause_of
-from andon.store import claims, hosts, jobs
-from andon.store.claims import Change, advance
+from andon.store import claims, hosts, jobs, outliving
+from andon.store.claims import RECLAIMED, Change, advance
 from andon.store.doubt import doubt
 from andon.store.rails import would
 from andon.store.transaction import Tx
@@ -50,8 +50,13 @@ def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool
         known = claims.get_claims(tx.connection, [each.claim for each in request.slots if each.claim])
         for report in request.slots:
             claim = known.get(report.claim or "")
-            if claim is not None and claim.host == host.name and claim.state in LIVE:
+            if claim is None or claim.host != host.name:
+                continue
+            if claim.state in LIVE:
                 _follow_slot(tx, claim, report, actor, pools)
+            elif claim.state is ClaimState.SETTLED and report.state is not SlotState.IDLE:
+                # Its process was not reported when it was settled; now it holds a slot that nobody claims (R29).
+                outliving.look(tx, claim)
     if request.ended:
         known = claims.get_claims(tx.connection, [each.claim for each in request.ended])
         for end in request.ended:
@@ -90,7 +95,8 @@ def _follow_slot(tx: Tx, claim: Claim, report: SlotReport, actor: str, pools: di
 
 def _follow_end(tx: Tx, claim: Claim, end: EndReport, actor: str) -> None:
     facts: dict[str, Any] = {"ended_at": end.at, "exit": end.exit, "signal": end.signal, "tail": end.tail}
-    cause = cause_of(end.exit, end.signal, end.tail, given_up=claim.state is ClaimState.RELEASED)
+    over = claim.state is ClaimState.RELEASED or claim.reason == RECLAIMED
+    cause = cause_of(end.exit, end.signal, end.tail, given_up=over)
     evidence = {
         "exit": end.exit,
         "signal": end.signal,
@@ -143,7 +149,7 @@ def _advance_or_stay(tx: Tx, claim: Claim, change: Change) -> Claim:
 def _unwanted(connection: Connection, slots: Sequence[Slot]) -> list[tuple[Claim, Slot]]:
     """Claims that were given up while their runner's process lives on, each with its slot."""
     held = {slot.claim: slot for slot in slots if slot.claim and slot.state != SlotState.IDLE.value}
-    # Only what was given up after GitHub agreed; a settled claim's process ends by itself.
+    # Only what was given up after GitHub agreed; a settled claim's process ends by itself, or is reclaimed.
     given_up = claims.released_of(connection, list(held))
     # While GitHub says in_progress nothing is ended, whatever our own tables say (R28).
     serving = jobs.runners_in_progress(connection, [claim.runner_name for claim in given_up])
@@ -154,6 +160,7 @@ def note_withheld_stops(tx: Tx, host_name: str) -> int:
     """In observe mode: journals, once a claim, each stop that is not ordered; counts the new ones."""
     said = 0
     for claim, slot in _unwanted(tx.connection, hosts.all_slots(tx.connection, host=host_name)):
+        over = "its slot was reclaimed" if claim.state is ClaimState.SETTLED else "its claim was given up"
         entry = Entry(
             actor="loop:claims",
             kind="runner.would_stop",
@@ -161,8 +168,8 @@ def note_withheld_stops(tx: Tx, host_name: str) -> int:
             subject_id=claim.id,
             generation=slot.generation or claim.generation,
             reason="rails are in observe mode: the host would have been told to end this runner's process, "
-            "since its claim was given up",
-            evidence={"slot": slot.slot, "slot_state": slot.state, "released": claim.reason},
+            f"since {over}",
+            evidence={"slot": slot.slot, "slot_state": slot.state, claim.state.value: claim.reason},
             job_id=claim.job_id,
             host=host_name,
         )

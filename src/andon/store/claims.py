@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
 from andon.model.journal import Entry
@@ -23,6 +23,9 @@ from andon.store.upsert import upsert
 
 _JIT_STATES = frozenset({ClaimState.MINTED, ClaimState.LAUNCHED})
 """While in these the JIT config may still be needed; in any other its row goes (R26)."""
+
+RECLAIMED = "its job is over, and its runner's process lived on: the slot is reclaimed"
+"""The `reason` of a settled claim whose process is to be ended (R29); no other claim has it."""
 
 
 # Made once: these run with every sync, every round and every piece of news.
@@ -58,7 +61,8 @@ def _of_ids(count: int) -> Records[Claim]:
 @lru_cache(maxsize=256)
 def _released(count: int) -> Records[Claim]:
     of_ids = claims.c.id.in_(listed("id", count))
-    return Records(select(claims).where(of_ids, claims.c.state == ClaimState.RELEASED.value), Claim)
+    to_end = or_(claims.c.state == ClaimState.RELEASED.value, claims.c.reason == RECLAIMED)
+    return Records(select(claims).where(of_ids, to_end), Claim)
 
 
 _LET_GO = Prepared(update(claims).where(claims.c.id == bindparam("claim")).values(job_id=None))
@@ -127,7 +131,7 @@ def get_claims(connection: Connection, claim_ids: Sequence[str]) -> dict[str, Cl
 
 
 def released_of(connection: Connection, claim_ids: Sequence[str]) -> list[Claim]:
-    """Those of the claims that were given back."""
+    """Those of the claims that were given back, or whose slot was reclaimed: their processes are to end."""
     if not claim_ids:
         return []
     return _released(len(claim_ids)).structs(connection, **values_of("id", claim_ids))

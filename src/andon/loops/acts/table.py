@@ -6,6 +6,7 @@ from functools import partial
 from andon.loops.acts.learn import learn_job, learn_run
 from andon.loops.acts.mint_runner import mint_runner
 from andon.loops.acts.note_would import note_would_claim
+from andon.loops.acts.reclaim_slot import reclaim_slot
 from andon.loops.acts.redeliver import redeliver
 from andon.loops.acts.resolve_claim import resolve_claim
 from andon.loops.acts.retire_runner import retire_runner
@@ -17,6 +18,7 @@ from andon.store.outbox import Act
 _ACTS: Mapping[str, Callable[[Fleet, Act], Awaitable[None]]] = {
     "mint_runner": mint_runner,
     "retire_runner": retire_runner,
+    "reclaim_slot": reclaim_slot,
     "redeliver": redeliver,
     "learn_job": learn_job,
     "learn_run": learn_run,
