@@ -8,11 +8,12 @@ threads, no subprocesses. What asks for a thread is run at once, in its turn.
 import asyncio
 import heapq
 import selectors
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -66,6 +67,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._held: dict[object, list[asyncio.Handle]] = {}
         """Who stands still, and what each would have run meanwhile, in order."""
         self._to_hold: list[object] = []
+        # Of the library's own making; it does not tell of them.
+        self._ready: deque[asyncio.Handle]
+        self._scheduled: list[asyncio.TimerHandle]
 
     def _move(self, seconds: float) -> None:
         self._virtual += seconds
@@ -90,7 +94,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             if handle.cancelled():
                 continue
             if isinstance(handle, asyncio.TimerHandle) and handle.when() > self._virtual:
-                handle._scheduled = True  # pyright: ignore[reportAttributeAccessIssue]
+                _mark(handle, scheduled=True)
                 heapq.heappush(self._scheduled, handle)
             else:
                 self._ready.append(handle)
@@ -109,7 +113,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         for owner in self._to_hold:
             self._held.setdefault(owner, []).extend(self._take_out(owner))
         self._to_hold.clear()
-        super()._run_once()  # pyright: ignore[reportAttributeAccessIssue]
+        super()._run_once()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
     def _take_out(self, owner: object) -> list[asyncio.Handle]:
         """Everything of `owner` that is ready or timed, the ready ones first."""
@@ -119,7 +123,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._ready.remove(each)
         if timed:
             for each in timed:
-                each._scheduled = False
+                _mark(each, scheduled=False)
             self._scheduled[:] = [each for each in self._scheduled if _owner(each) is not owner]
             heapq.heapify(self._scheduled)
         return [*ready, *timed]
@@ -134,8 +138,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return asyncio.wrap_future(done, loop=self)
 
 
+def _mark(handle: asyncio.TimerHandle, *, scheduled: bool) -> None:
+    """Tells a timer whether it stands in the loop's list; one that is cancelled there is counted."""
+    handle._scheduled = scheduled  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _owner(handle: asyncio.Handle) -> object | None:
-    context: Context = handle._context  # pyright: ignore[reportAttributeAccessIssue]
+    context = cast("Context", handle._context)  # pyright: ignore[reportAttributeAccessIssue]
     return context.get(OWNER)
 
 
