@@ -72,6 +72,9 @@ class SyncClient:
         self._seq = int(clock.now().timestamp() * 1e9)
         self._confirmed: tuple[SlotReport, ...] | None = None
         """The slots as the control plane last acknowledged them; None: it must hear everything."""
+        self._unsure = True
+        """Slots were said and not acknowledged: it may have taken them, so until it answers they are said each time.
+        Left out because they are again as it last acknowledged, it would keep those in between for ever."""
         self._last: SyncAnswer | None = None
         self._trouble: str | None = None
         self.last_answer_at: datetime | None = None
@@ -115,12 +118,13 @@ class SyncClient:
         self._seq += 1
         slots = self._slots.slots()
         first = self._confirmed is None
+        self._unsure = self._unsure or slots != self._confirmed
         return SyncRequest(
             host=self._host,
             boot_id=self._boot_id,
             seq=self._seq,
             agent_version=self._version,
-            slots=slots if slots != self._confirmed else None,
+            slots=slots if self._unsure else None,
             ended=self._slots.ended(),
             leases=() if first else None,
             clock=self._clock.now(),
@@ -168,7 +172,7 @@ class SyncClient:
         self._well()
         if wanted.ack >= request.seq:
             if request.slots is not None:
-                self._confirmed = request.slots
+                self._confirmed, self._unsure = request.slots, False
             self._slots.acknowledge(request.ended)
         if wanted.resync:
             self._confirmed = None
