@@ -58,6 +58,9 @@ class History:
             self._violate(f"a stale write: {replica} wrote {kinds} while {holder or 'nobody'} led")
 
     def _moved(self, claim: str, before: str | None, after: str) -> None:
+        if before == after:
+            # A word about it, as that it is busy for very long: no move.
+            return
         held = self._states.get(claim)
         if held in _TERMINAL:
             self._violate(f"I3: {claim} was {held} and became {after}")
