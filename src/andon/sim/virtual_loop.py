@@ -6,13 +6,19 @@ threads, no subprocesses. What asks for a thread is run at once, in its turn.
 """
 
 import asyncio
+import heapq
 import selectors
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+OWNER: ContextVar[object | None] = ContextVar("owner", default=None)
+"""Whose coroutine runs: what is started within belongs to the same one."""
 
 
 class Deadlock(Exception):
@@ -58,6 +64,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_NoFiles(self._move))
         # A timer is due at its own moment: rounding would let two clocks disagree.
         self._clock_resolution = 1e-9
+        self._held: dict[object, list[asyncio.Handle]] = {}
+        """Who stands still, and what each would have run meanwhile, in order."""
+        self._to_hold: list[object] = []
+        # Of the library's own making; it does not tell of them.
+        self._ready: deque[asyncio.Handle]
+        self._scheduled: list[asyncio.TimerHandle]
 
     def _move(self, seconds: float) -> None:
         self._virtual += seconds
@@ -70,6 +82,52 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Every machine sleeps at once, as in a night when nothing is to do: only calendars go on."""
         self.slept += seconds
 
+    def hold(self, owner: object) -> None:
+        """From the next turn on, whatever `owner` started stands still, as after SIGSTOP; time goes on."""
+        self._to_hold.append(owner)
+
+    def let_go(self, owner: object) -> None:
+        """As SIGCONT: what has become due meanwhile runs now, in the order in which it did."""
+        if owner in self._to_hold:
+            self._to_hold.remove(owner)
+        for handle in self._held.pop(owner, ()):
+            if handle.cancelled():
+                continue
+            if isinstance(handle, asyncio.TimerHandle) and handle.when() > self._virtual:
+                _mark(handle, scheduled=True)
+                heapq.heappush(self._scheduled, handle)
+            else:
+                self._ready.append(handle)
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+        if self._held:
+            context = copy_context() if context is None else context
+            if (held := self._held.get(context.get(OWNER))) is not None:
+                handle = asyncio.Handle(callback, args, self, context)
+                held.append(handle)
+                return handle
+        return super().call_soon(callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        # Here and not in `hold`: in the middle of a turn, the list of what is ready must not shrink.
+        for owner in self._to_hold:
+            self._held.setdefault(owner, []).extend(self._take_out(owner))
+        self._to_hold.clear()
+        super()._run_once()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+    def _take_out(self, owner: object) -> list[asyncio.Handle]:
+        """Everything of `owner` that is ready or timed, the ready ones first."""
+        ready = [each for each in self._ready if _owner(each) is owner]
+        timed = sorted(each for each in self._scheduled if _owner(each) is owner)
+        for each in ready:
+            self._ready.remove(each)
+        if timed:
+            for each in timed:
+                _mark(each, scheduled=False)
+            self._scheduled[:] = [each for each in self._scheduled if _owner(each) is not owner]
+            heapq.heapify(self._scheduled)
+        return [*ready, *timed]
+
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         """Runs `func` now: a thread would be work that time does not wait for."""
         done: Future[Any] = Future()
@@ -78,6 +136,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         except Exception as error:
             done.set_exception(error)
         return asyncio.wrap_future(done, loop=self)
+
+
+def _mark(handle: asyncio.TimerHandle, *, scheduled: bool) -> None:
+    """Tells a timer whether it stands in the loop's list; one that is cancelled there is counted."""
+    handle._scheduled = scheduled  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _owner(handle: asyncio.Handle) -> object | None:
+    context = cast("Context", handle._context)  # pyright: ignore[reportAttributeAccessIssue]
+    return context.get(OWNER)
 
 
 def running_loop() -> VirtualLoop:

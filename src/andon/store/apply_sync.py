@@ -39,14 +39,16 @@ RAN_A_JOB = "Running job: "
 LAUNCHED_LIMIT = CLAIMS.limit(ClaimState.LAUNCHED)
 REGISTERED_LIMIT = CLAIMS.limit(ClaimState.REGISTERED)
 GRACE_FOR_NEWS = timedelta(seconds=3)
+_BEFORE_ITS_JOB = (ClaimState.LAUNCHED, ClaimState.REGISTERED)
 
 
 def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool]) -> None:
     """Keeps the report and moves the claims that it speaks of."""
     actor = f"agent:{host.name}"
     hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version, disk=request.disk)
+    vanished: Sequence[str] = ()
     if request.slots is not None:
-        hosts.save_slots(tx, host.name, request.slots)
+        vanished = hosts.save_slots(tx, host.name, request.slots)
         known = claims.get_claims(tx.connection, [each.claim for each in request.slots if each.claim])
         for report in request.slots:
             claim = known.get(report.claim or "")
@@ -63,6 +65,16 @@ def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool
             claim = known.get(end.claim)
             if claim is not None and claim.host == host.name and claim.ended_at is None:
                 _follow_end(tx, claim, end, actor)
+    if vanished:
+        _doubt_vanished(tx, host.name, vanished, actor)
+
+
+def _doubt_vanished(tx: Tx, host: str, vanished: Sequence[str], actor: str) -> None:
+    """The host showed these claims' processes, shows them no more, and tells of no end: the report of it is lost
+    (R27: given out again in 60 s). GitHub is asked; a claim that GitHub bound to a job is left to its job's end."""
+    for claim in claims.get_claims(tx.connection, vanished).values():
+        if claim.host == host and claim.ended_at is None and claim.state in _BEFORE_ITS_JOB:
+            doubt(tx, claim, actor=actor, reason="its host shows its process no more, and no end of it was reported")
 
 
 def _follow_slot(tx: Tx, claim: Claim, report: SlotReport, actor: str, pools: dict[str, Pool]) -> None:

@@ -146,9 +146,14 @@ def fall_silent(tx: Tx, before: datetime) -> list[str]:
     return [name for name, _ in silent]
 
 
-def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
-    """Replaces what we know of the host's slots by what its agent says; intents are ours and stay."""
+def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> list[str]:
+    """Replaces what we know of the host's slots by what its agent says; intents are ours and stay.
+
+    Gives the claims that it showed before and does not show any more.
+    """
     known = {slot.slot: slot for slot in all_slots(tx.connection, host=host)}
+    shown = {report.claim for report in reports}
+    vanished = [slot.claim for slot in known.values() if slot.claim is not None and slot.claim not in shown]
     changed: list[dict[str, Any]] = []
     for report in reports:
         before = known.pop(report.slot, None)
@@ -175,6 +180,7 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> None:
     upsert_all(tx.connection, slots, changed, key=("host", "slot"))
     for gone in known:
         tx.connection.execute(delete(slots).where(slots.c.host == host, slots.c.slot == gone))
+    return vanished
 
 
 def reports_claim(connection: Connection, claim: Claim) -> bool:

@@ -76,6 +76,12 @@ def give_back(tx: Tx, lease: Lease) -> None:
     tx.nudges.add(lease.name)
 
 
+def holder(tx: Tx, name: str) -> str | None:
+    """Who holds the lease now; None when it has run out."""
+    row = tx.connection.execute(select(leases.c.holder, leases.c.expires_at).where(leases.c.name == name)).first()
+    return row.holder if row is not None and row.expires_at > tx.lease_time() else None
+
+
 def check(tx: Tx, lease: Lease) -> None:
     """Raises Fenced unless the lease is still this holder's, in this generation."""
     row = _BY_NAME.struct(tx.connection, name=lease.name)

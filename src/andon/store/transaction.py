@@ -2,7 +2,7 @@
 its outbox rows, and whom to wake once it is durable."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -27,11 +27,19 @@ _AWAY = (OperationalError, InternalError, InterfaceError)
 class Tx:
     """A writing transaction. Lines and acts are collected, and written together at its end."""
 
-    def __init__(self, connection: Connection, now: datetime, ids: Ids, *, database_time: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        now: datetime,
+        ids: Ids,
+        *,
+        database_time: bool = False,
+        lease_clock: Clock | None = None,
+    ) -> None:
         self.connection = connection
         self.now = now
         self.ids = ids
-        self._database_time = database_time
+        self._database_time, self._lease_clock = database_time, lease_clock
         self.nudges: set[str] = set()
         """Names of loops that have something to do now; `host:NAME` wakes that host's held sync."""
         self._lines: list[dict[str, Any]] = []
@@ -40,7 +48,7 @@ class Tx:
     def lease_time(self) -> datetime:
         """The moment by which leases run out: the database's, where several machines share it."""
         if not self._database_time:
-            return self.now
+            return self.now if self._lease_clock is None else self._lease_clock.now()
         at: datetime = self.connection.execute(select(func.clock_timestamp())).scalar_one()
         return at.astimezone(UTC)
 
@@ -95,6 +103,11 @@ class Tx:
         )
         self.nudges.add("outbox")
 
+    @property
+    def lines(self) -> Sequence[Mapping[str, Any]]:
+        """What it journals, so far, as rows: the simulator holds each against what may be."""
+        return self._lines
+
     def finish(self) -> None:
         """Writes what was collected; called last, inside the transaction."""
         if self._lines:
@@ -108,11 +121,21 @@ class Tx:
 class Store:
     """The store as the rooms above use it: work in, durable result out, then the wake-ups."""
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, *, database_time: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        *,
+        database_time: bool = False,
+        lease_clock: Clock | None = None,
+    ) -> None:
+        """`database_time`: leases run by the database's own clock; `lease_clock` plays that clock where the
+        database has none."""
         self.database = database
         self._clock = clock
         self._ids = ids
-        self._database_time = database_time
+        self._database_time, self._lease_clock = database_time, lease_clock
         self._wake: Callable[[Iterable[str]], None] = lambda names: None
         self._writes, self._reads = Answering(clock), Answering(clock)
 
@@ -137,7 +160,13 @@ class Store:
         nudges: set[str] = set()
 
         def run(connection: Connection) -> T:
-            tx = Tx(connection, self._clock.now(), self._ids, database_time=self._database_time)
+            tx = Tx(
+                connection,
+                self._clock.now(),
+                self._ids,
+                database_time=self._database_time,
+                lease_clock=self._lease_clock,
+            )
             result = work(tx)
             tx.finish()
             nudges.update(tx.nudges)

@@ -13,17 +13,28 @@ App = Callable[[Any, Any, Any], Any]
 
 
 class Address:
-    """Where a program listens; nobody may be there, and the way may be cut."""
+    """Where programs listen, one behind the other as behind a balancer; nobody may be there, and the way may be cut."""
 
     def __init__(self) -> None:
-        self.app: App | None = None
-        self.process: Process | None = None
+        self._served: list[tuple[App, Process]] = []
+        self._turn = 0
         self.cut: set[str] = set()
         """Names of callers whose packets do not arrive."""
+        self.deaf: set[str] = set()
+        """Names of callers whose packets arrive, and whom no answer reaches: cut in one direction."""
 
     def serve(self, app: App, process: Process) -> None:
-        """From now on this application answers here, as a part of that process."""
-        self.app, self.process = app, process
+        """From now on this application answers here too, as a part of that process."""
+        self._served = [*self._living(), (app, process)]
+
+    def next(self) -> tuple[App, Process] | None:
+        """Whose turn it is among those that live; one that stands still takes calls as well as any."""
+        living = self._living()
+        self._turn += 1
+        return living[self._turn % len(living)] if living else None
+
+    def _living(self) -> list[tuple[App, Process]]:
+        return [each for each in self._served if each[1].alive]
 
 
 class InProcessHttp:
@@ -54,19 +65,19 @@ class InProcessHttp:
 
     async def _carry(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         address = self._address
-        app, process = address.app, address.process
         if self._caller in address.cut:
             # Nothing comes back, not even a refusal.
             await asyncio.get_running_loop().create_future()
-        if app is None or process is None or not process.alive:
+        if (found := address.next()) is None:
             raise Unreachable(f"{self.base_url}: connection refused.")
+        app, process = found
         exchange = _Exchange(body)
         serving = process.start(app(_scope(method, path, headers), exchange.receive, exchange.send))
         try:
             await asyncio.wait({serving})
         finally:
             exchange.caller_left()
-        if self._caller in address.cut:
+        if self._caller in address.cut or self._caller in address.deaf:
             await asyncio.get_running_loop().create_future()
         if exchange.status is None:
             raise Unreachable(f"{self.base_url}: the connection broke.")

@@ -5,6 +5,7 @@ Claims and runners stand for the slot directories and processes: they outlive th
 """
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,17 @@ from andon.sim.virtual_loop import LoopClock, running_loop
 _PAST = 1000
 
 
+class Evidence(StrEnum):
+    """How the end of a runner without a job can be known (R27)."""
+
+    TOLD = "told"
+    """Its agent saw the end, and reports it."""
+    LOST = "lost"
+    """The report of its end is lost, and the host answers."""
+    SILENT = "silent"
+    """Its process lives and does nothing: there is no evidence at all."""
+
+
 class _Claim:
     """What stands on the host's disk for one claim, and its process."""
 
@@ -44,6 +56,11 @@ class _Claim:
     @property
     def lives(self) -> bool:
         return self.process is not None and self.process.alive
+
+    @property
+    def had_a_job(self) -> bool:
+        """Whether it took one, at GitHub."""
+        return self.runner is not None and self.runner.runner is not None and bool(self.runner.runner.served)
 
     def held(self, boot: str) -> Held:
         """As the agent's look would find it."""
@@ -67,7 +84,9 @@ class PlayedHost:
         trace: Trace,
         faults: list[str],
         violate: Callable[[str], None],
+        died: Callable[[str, str, Evidence], None] = lambda host, claim, how: None,
     ) -> None:
+        """`died` is told of each runner that had no job: host, claim, and how that can be known."""
         self.name = name
         self.clock = LoopClock(running_loop())
         self.changed = Nudge()
@@ -80,6 +99,7 @@ class PlayedHost:
         self._slots = tuple(Slot(number=number, pool="linux", command=("/runner",)) for number in range(slots))
         self._github, self._address, self._token = github, address, token
         self._chance, self._seconds, self._trace, self._violate = chance, seconds, trace, violate
+        self._died = died
         self._log = TracedLog(trace, name, faults)
         self._boots = 0
         self._claims: dict[str, _Claim] = {}
@@ -126,8 +146,15 @@ class PlayedHost:
             backoff=Backoff(first=0.5, longest=5.0, chance=self._chance.random),
             log=self._log,  # pyright: ignore[reportArgumentType]
         )
-        agent.start(sync.run())
+        agent.start(self._serve(sync))
         self._trace.note(self.name, "agent.started", boot=self._boots)
+
+    async def _serve(self, sync: SyncClient) -> None:
+        try:
+            await sync.run()
+        except Exception:
+            # A played agent that breaks is a fault of ours, and must not look like a silent host.
+            self._log.exception("agent.broke")
 
     async def end_agent(self) -> None:
         """SIGKILL; runners go on."""
@@ -142,6 +169,8 @@ class PlayedHost:
         await self.end_agent()
         for each in self._claims.values():
             if each.process is not None:
+                if each.lives and not each.had_a_job:
+                    self._died(self.name, each.record.claim, Evidence.TOLD)
                 await each.process.end()
         self._boots += 1
         self._trace.note(self.name, "host.rebooted", boot=self._boots)
@@ -224,6 +253,7 @@ class PlayedHost:
             await self.clock.sleep(1.0)
             code = 1
         elif roll < self.starts_fail + self.starts_hang:
+            self._died(self.name, claim.record.claim, Evidence.SILENT)
             code = await never_boots()
         else:
             code = await runner.run()
@@ -242,6 +272,8 @@ class PlayedHost:
             claim.status, phase=Phase.ENDED, ended_at=self.clock.now(), exit=exit_code, signal=signal, tail=tail
         )
         self._trace.note(self.name, "runner.ended", claim=claim.record.claim, exit=exit_code, signal=signal)
+        if not claim.had_a_job:
+            self._died(self.name, claim.record.claim, Evidence.TOLD)
         self.changed()
 
     async def _stop(self, claim_id: str) -> None:
@@ -261,11 +293,36 @@ class PlayedHost:
         if claim is not None and claim.lives:
             await self._end(claim, signal=9)
 
+    async def lose_a_runner(self, claim_id: str) -> None:
+        """A runner ends and its folder is gone with it: nobody here can tell of its end any more."""
+        claim = self._claims.get(claim_id)
+        if claim is None or claim.process is None or not claim.lives:
+            return
+        await claim.process.end()
+        self._claims.pop(claim_id, None)
+        self._stopping.pop(claim_id, None)
+        self._trace.note(self.name, "runner.lost", claim=claim_id)
+        if not claim.had_a_job:
+            self._died(self.name, claim_id, Evidence.LOST)
+        self.changed()
+
     async def _end(self, claim: _Claim, *, signal: int) -> None:
         assert claim.process is not None
         tail = claim.runner.tail if claim.runner is not None else ""
         await claim.process.end()
         self._over(claim, exit_code=None, signal=signal, tail=tail)
+
+    def unused_configs(self) -> list[str]:
+        """Claims whose process lives and could still take a job, as far as GitHub knows."""
+        return [
+            claim
+            for claim, each in self._claims.items()
+            if each.lives
+            and each.runner is not None
+            and (runner := each.runner.runner) is not None
+            and runner.removed_at is None
+            and not runner.served
+        ]
 
     def live_claims(self) -> list[str]:
         """Claims whose process lives, in the order of their start."""

@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import ContextVar
 from typing import Any
 
-_RUNNING: ContextVar["Process | None"] = ContextVar("running process", default=None)
+from andon.sim.virtual_loop import OWNER, running_loop
 
 
 class Process:
@@ -20,16 +19,24 @@ class Process:
     @contextlib.contextmanager
     def inside(self) -> Generator[None]:
         """Coroutines that are started within are this process's."""
-        token = _RUNNING.set(self)
+        token = OWNER.set(self)
         try:
             yield
         finally:
-            _RUNNING.reset(token)
+            OWNER.reset(token)
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Starts one of its coroutines from outside."""
         with self.inside():
             return asyncio.get_running_loop().create_task(work)
+
+    def stop(self) -> None:
+        """SIGSTOP: it stands still where it is. Its sockets take what comes, and answer nothing."""
+        running_loop().hold(self)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        running_loop().let_go(self)
 
     async def end(self, *, before: Callable[[], None] = lambda: None) -> None:
         """Ends it at once. `before` cuts it off from the world, so that no last word of it gets out."""
@@ -39,6 +46,8 @@ class Process:
             tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
+            # One that stands still ends too; cancelled first, so that it does nothing more.
+            self.go_on()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def add(self, task: asyncio.Task[Any]) -> None:
@@ -58,8 +67,8 @@ def note_owners(loop: asyncio.AbstractEventLoop) -> None:
 
     def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> Any:
         task = asyncio.Task(coroutine, loop=loop, **more)
-        process = _RUNNING.get()
-        if process is not None:
+        process = OWNER.get()
+        if isinstance(process, Process):
             process.add(task)
         return task
 

@@ -1,30 +1,36 @@
-"""One control plane of the simulation: the real composition, on the virtual loop, that can be ended by SIGKILL."""
+"""One control plane of the simulation: the real composition, on the virtual loop, that can be ended by SIGKILL
+and stopped by SIGSTOP. Several share one database, and lead in turn."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from andon.github.client import GitHub
-from andon.github.transport import Credentials, FixedToken, Transport
-from andon.loops.leadership import Terms
+from andon.github.transport import Credentials, Transport
+from andon.loops.leadership import TERMS, Terms
 from andon.loops.periods import Periods
 from andon.model.config import Config
 from andon.runtime.chance import Chance, seeded
 from andon.runtime.ids import SortableIds
 from andon.serve import Wiring
+from andon.sim.simulation.history import History
 from andon.sim.simulation.in_process_http import Address
+from andon.sim.simulation.played_spool import PlayedSpool
+from andon.sim.simulation.played_store import Outage, PlayedListener, PlayedStore, Wakes
 from andon.sim.simulation.processes import Process
 from andon.sim.simulation.trace import Trace, TracedLog
 from andon.sim.virtual_loop import LoopClock
 from andon.store import jobs, meta
-from andon.store.deliveries import Received
+from andon.store.database import Unavailable
 from andon.store.inline import Door, InlineDatabase
 from andon.store.intake import Intake
+from andon.store.listener import Listener
 from andon.store.opening import Opened
 from andon.store.rails import note_mode
 from andon.store.spool import Spool
-from andon.store.transaction import Store
 from andon.web.app import make_app
 from andon.web.metrics import Metrics
 
@@ -43,74 +49,81 @@ WIDE = Periods(
 here would be late everywhere."""
 
 
-class _NoSpool:
-    """The database in memory is never away; a spool would be a disk and its threads."""
+SHARED = msgspec.structs.replace(WIDE, leadership=TERMS)
+"""Among several the lease is played as it is: whoever stands still is replaced in 15 s."""
 
-    waiting = False
 
-    def look_around(self) -> None:
-        """Nothing lies anywhere."""
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What all replicas of one fleet share."""
 
-    async def keep(self, received: Received) -> None:
-        raise OSError("the simulation has no spool")
+    config: Config
+    database: InlineDatabase
+    database_clock: LoopClock
+    data: Path
+    address: Address
+    github: Any
+    outage: Outage
+    wakes: Wakes | None
+    """None for a control plane that is alone on its database."""
+    history: History
+    pause: Callable[[], Awaitable[None]]
+    trace: Trace
+    faults: list[str]
+    credentials: Credentials
 
 
 class Replica:
     """A control plane at an address. After `end` it can be started again, as another process."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        config: Config,
-        database: InlineDatabase,
-        data: Path,
-        address: Address,
-        github: Any,
-        clock: LoopClock,
-        chance: Chance,
-        pause: Callable[[], Awaitable[None]],
-        trace: Trace,
-        faults: list[str],
-        periods: Periods = WIDE,
-        credentials: Credentials | None = None,
-    ) -> None:
-        self.name, self.clock, self._periods = name, clock, periods
-        self._config, self._database, self._data = config, database, data
-        self._address, self._github, self._chance, self._pause = address, github, chance, pause
-        self._trace, self._faults = trace, faults
-        self._credentials = credentials or FixedToken("a-token")
+    def __init__(self, name: str, world: World, *, clock: LoopClock, chance: Chance) -> None:
+        self.name, self.clock = name, clock
+        self.stands_still = False
+        self.spool = PlayedSpool()
+        self._world, self._chance = world, chance
         self._process: Process | None = None
         self._door: Door | None = None
         self._transport: Transport | None = None
         self._starts = 0
 
     async def start(self) -> None:
-        """As `andon up`: everything is made anew, and serves once this returns."""
+        """As `andon up`: everything is made anew, and serves once this returns; `lives` says whether it does.
+        Nothing when it is there already."""
+        if self._process is not None:
+            return
         self._starts += 1
+        world = self._world
         process = self._process = Process(f"{self.name} {self._starts}")
-        door = self._door = self._database.door(self._pause)
-        log = TracedLog(self._trace, self.name, self._faults)
+        door = self._door = world.database.door(world.pause)
+        log = TracedLog(world.trace, self.name, world.faults)
         ids = SortableIds(self.clock, seeded(f"{self._chance.getrandbits(64)}"))
-        store = Store(door, self.clock, ids)
+        store = PlayedStore(
+            self.name,
+            door,
+            self.clock,
+            ids,
+            outage=world.outage,
+            wakes=world.wakes,
+            lease_clock=world.database_clock,
+            committed=world.history.committed,
+        )
         metrics = Metrics()
         transport = self._transport = Transport(
             "http://github.test",
-            self._credentials,
+            world.credentials,
             self.clock,
             count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
-            http_transport=self._github,
+            http_transport=world.github,
         )
 
         async def serve() -> None:
             fleet_id = await store.write(meta.fleet_id)
-            await store.write(lambda tx: jobs.assign_pools(tx, self._config.pool))
-            await store.write(lambda tx: note_mode(tx, self._config.rails.mode))
+            await store.write(lambda tx: jobs.assign_pools(tx, world.config.pool))
+            await store.write(lambda tx: note_mode(tx, world.config.rails.mode))
             wiring = Wiring(
-                self._config,
-                data=self._data,
-                opened=Opened(store=store, shared=False, where="memory", listen=None),
-                intake=Intake(store, cast("Spool", _NoSpool()), log),  # pyright: ignore[reportArgumentType]
+                world.config,
+                data=world.data,
+                opened=self._opened(store),
+                intake=Intake(store, cast("Spool", self.spool), log),  # pyright: ignore[reportArgumentType]
                 github=GitHub(transport),
                 metrics=metrics,
                 clock=self.clock,
@@ -118,24 +131,59 @@ class Replica:
                 fleet_id=fleet_id,
                 log=log,  # pyright: ignore[reportArgumentType]
                 public_url="http://andon.test",
-                periods=self._periods,
+                periods=WIDE if world.wakes is None else SHARED,
             )
-            # The spool's folder does not exist here.
-            del wiring.loops["spool"]
             await wiring.start()
-            self._address.serve(make_app(wiring.control), process)
+            world.address.serve(make_app(wiring.control), process)
 
-        await process.start(serve())
-        self._trace.note(self.name, "control.started", start=self._starts)
+        try:
+            await process.start(serve())
+        except Unavailable as away:
+            # As the real one: it ends with one sentence, and whatever supervises it starts it again.
+            world.trace.note(self.name, "control.refused", reason=away)
+            await self.end()
+            return
+        except BaseException:
+            # Whoever started it was ended in the middle: half a control plane is none.
+            await self.end()
+            raise
+        world.trace.note(self.name, "control.started", start=self._starts)
+
+    def _opened(self, store: PlayedStore) -> Opened:
+        wakes = self._world.wakes
+        if wakes is None:
+            return Opened(store=store, shared=False, where="memory", listen=None)
+        return Opened(
+            store=store,
+            shared=True,
+            where="memory",
+            listen=lambda wake: cast("Listener", PlayedListener(wakes, self.name, wake)),
+        )
+
+    def stop(self) -> None:
+        """SIGSTOP: it stands still, holding what it holds."""
+        if self._process is not None:
+            self._process.stop()
+            self.stands_still = True
+            self._world.trace.note(self.name, "control.stopped")
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        if self._process is not None and self.stands_still:
+            self._process.go_on()
+            self._world.trace.note(self.name, "control.continued")
+        self.stands_still = False
 
     async def end(self) -> None:
         """SIGKILL."""
         if self._process is not None and self._door is not None and self._transport is not None:
             await self._process.end(before=self._door.cut_off)
             await self._transport.close()
-            self._trace.note(self.name, "control.ended")
+            self._world.trace.note(self.name, "control.ended")
         self._process = None
+        self.stands_still = False
 
     @property
     def lives(self) -> bool:
+        """Whether its process is there, standing still or not."""
         return self._process is not None

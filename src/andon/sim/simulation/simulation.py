@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from andon.github.in_process import InProcess
-from andon.github.transport import Credentials
+from andon.github.transport import Credentials, FixedToken
 from andon.model.config import Config, GitHub, Owner, Pool
+from andon.model.job_states import JobStatus
+from andon.model.nouns import Claim
 from andon.runtime.chance import Chance, seeded
 from andon.runtime.clock import Clock
 from andon.runtime.ids import SortableIds
@@ -20,13 +22,16 @@ from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.pump import Pump
 from andon.sim.sandbox.records import Job, Stage
 from andon.sim.sandbox.run_spec import JobSpec, RunSpec
+from andon.sim.simulation.history import History
 from andon.sim.simulation.in_process_http import Address, InProcessHttp, carry_to
-from andon.sim.simulation.played_host import PlayedHost
+from andon.sim.simulation.played_host import Evidence, PlayedHost
+from andon.sim.simulation.played_store import Outage, Wakes
 from andon.sim.simulation.processes import Process, note_owners
-from andon.sim.simulation.replica import Replica
+from andon.sim.simulation.replica import Replica, World
 from andon.sim.simulation.trace import Trace
+from andon.sim.simulation.troubles import Troubles
 from andon.sim.virtual_loop import LoopClock, VirtualLoop, running_loop
-from andon.store import hosts
+from andon.store import claims, hosts, jobs
 from andon.store.inline import InlineDatabase
 from andon.store.transaction import Store
 
@@ -45,9 +50,20 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The first is `REPOSITORY`; the others have its name and a number."""
     sweep_seconds: float = 60.0
     max_slots: int | None = None
+    replicas: int = 1
+    """Control planes on the one database."""
 
 
 SHAPE = Shape()
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True):
+    """A runner that had its JIT config, and will never take a job."""
+
+    claim: str
+    host: str
+    at: float
+    how: Evidence
 
 
 class Simulation:
@@ -65,43 +81,51 @@ class Simulation:
         self.faults: list[str] = []
         """What our programs logged as faults of their own."""
         self.violations: list[str] = []
+        self.deaths: list[Death] = []
+        """Runners that ended, or never came to life, before they had a job; whoever judges takes them."""
+        self.troubles = Troubles(loop.time)
         self._seconds: dict[int, float] = {}
         self.jobs_made = 0
         """Jobs that were forgotten, which are over."""
-        self.github = SandboxGitHub(self.clock, self._chance("github"), base_url="http://github.test")
+        self.github = SandboxGitHub(self.clock, self.chance("github"), base_url="http://github.test")
         self.github_cut = False
         self.database = InlineDatabase()
+        self.outage = Outage(self.clock)
+        self.history = History(
+            loop.time, self.violations.append, self.trace, shared=shape.replicas > 1, cap=shape.max_slots
+        )
         self.address = Address()
-        self._data = data
         (data / "webhook.secret").write_text(SECRET)
         self.config = Config(
             pool=(Pool(name="linux", labels=LABELS),),
             owner=(Owner(login="acme", repositories=self.repositories, max_slots=shape.max_slots),),
             github=GitHub(sweep_seconds=shape.sweep_seconds),
         )
-        self._pauses = self._chance("pauses")
-        self.replica = Replica(
-            "control",
+        self._pauses = self.chance("pauses")
+        world = World(
             config=self.config,
             database=self.database,
+            database_clock=self.clock,
             data=data,
             address=self.address,
             github=InProcess(carry_to(make_app(self.github), lambda: self.github_cut)),
-            clock=self.clock,
-            chance=self._chance("control"),
+            outage=self.outage,
+            wakes=Wakes() if shape.replicas > 1 else None,
+            history=self.history,
             pause=self._pause,
             trace=self.trace,
             faults=self.faults,
-            credentials=None if credentials is None else credentials(self.clock),
+            credentials=FixedToken("a-token") if credentials is None else credentials(self.clock),
         )
+        names = [f"control-{number}" for number in range(shape.replicas)] if shape.replicas > 1 else ["control"]
+        self.replicas = {name: Replica(name, world, clock=LoopClock(loop), chance=self.chance(name)) for name in names}
+        self.replica = self.replicas[names[0]]
+        """The first, and mostly the only one."""
         self.hosts: dict[str, PlayedHost] = {}
         self._outside = Process("outside")
 
     def chance(self, of: str) -> Chance:
         """A source of randomness of its own, so that one part's rolls do not move another's."""
-        return self._chance(of)
-
-    def _chance(self, of: str) -> Chance:
         return seeded(f"{self.seed}/{of}")
 
     async def _pause(self) -> None:
@@ -120,10 +144,11 @@ class Simulation:
         self._outside.start(Pump(self.github, deliver).run())
         for repository in self.repositories:
             self.github.world.make_repository(repository)
-        await self.replica.start()
+        for replica in self.replicas.values():
+            await replica.start()
         for repository in self.repositories:
             self._hook(repository)
-        store = Store(self.database.door(), self.clock, SortableIds(self.clock, self._chance("enrolment")))
+        store = Store(self.database.door(), self.clock, SortableIds(self.clock, self.chance("enrolment")))
         for number in range(self.shape.hosts):
             name = f"host-{number}"
             token = f"aht_{name}"
@@ -134,11 +159,12 @@ class Simulation:
                 github=self.github,
                 address=self.address,
                 token=token,
-                chance=self._chance(name),
+                chance=self.chance(name),
                 seconds=self._job_seconds,
                 trace=self.trace,
                 faults=self.faults,
                 violate=self.violations.append,
+                died=self._died,
             )
             self.hosts[name].start_agent()
 
@@ -179,6 +205,9 @@ class Simulation:
     def _job_seconds(self, job: Job) -> float:
         return self._seconds.get(job.id, 30.0)
 
+    def _died(self, host: str, claim: str, how: Evidence) -> None:
+        self.deaths.append(Death(claim=claim, host=host, at=self.clock.monotonic(), how=how))
+
     def fault(self, **spec: Any) -> None:
         """Sets a fault of the sandbox."""
         status, answer = post(self.github, "/_sandbox/faults", spec)
@@ -216,10 +245,23 @@ class Simulation:
         """Names of the runners that are registered at GitHub now."""
         return {each.name for each in self.github.world.runners.values() if each.removed_at is None}
 
-    def rows(self, statement: str, **values: Any) -> list[Any]:
-        """What our own tables say: to explain, never to judge by."""
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """Asks our own tables, by a function of the store. To explain and to wait, not to judge by."""
         with self.database.connection.begin():
-            return list(self.database.connection.execute(text(statement), values).all())
+            return question(self.database.connection)
+
+    def rows(self, statement: str, **values: Any) -> list[Any]:
+        """What our own tables say to a statement; `ask` is for new stories."""
+        return self.ask(lambda connection: list(connection.execute(text(statement), values).all()))
+
+    def live_claims(self) -> list[Claim]:
+        """Claims that hold a slot, by our tables."""
+        return self.ask(claims.live_claims)
+
+    def is_over_here(self, job_id: int) -> bool:
+        """Whether our tables call this job completed, or never heard of it."""
+        found = self.ask(lambda connection: jobs.get_job(connection, job_id))
+        return found is None or found.status is JobStatus.COMPLETED
 
     async def settle(self, seconds: float) -> None:
         """Lets the fleet live until nothing is open any more, at most for so long."""
@@ -233,14 +275,9 @@ class Simulation:
         """Nothing is open at GitHub, nothing lives on a host, and nothing is open in our tables."""
         if any(job.stage is not Stage.COMPLETED for job in self.github.world.jobs.values()):
             return False
-        with self.database.connection.begin():
-            live = self.database.connection.execute(
-                text(
-                    "SELECT 1 FROM claims WHERE state NOT IN ('settled', 'released') "
-                    "UNION SELECT 1 FROM jobs WHERE status <> 'completed' LIMIT 1"
-                )
-            ).first()
-        return live is None and all(host.quiet for host in self.hosts.values())
+        return (
+            all(host.quiet for host in self.hosts.values()) and not self.live_claims() and not self.ask(jobs.unfinished)
+        )
 
     def forget_the_past(self) -> None:
         """GitHub and we forget what is over, as both do after their time: a season must not slow down by its length."""
@@ -254,6 +291,9 @@ class Simulation:
         world.runner_by_token = {runner.token: runner for runner in world.runners.values()}
         world.registrations.clear()
         self.github.hooks.deliveries.clear()
+        self.github.faults.struck.clear()
+        self.history.forget()
+        self.troubles.forget()
         self._seconds.clear()
 
     async def sleep_through(self, seconds: float) -> None:
@@ -265,7 +305,8 @@ class Simulation:
         """Ends everything."""
         for host in self.hosts.values():
             await host.reboot()
-        await self.replica.end()
+        for replica in self.replicas.values():
+            await replica.end()
         await self._outside.end()
         self.github.close()
         self.database.close()

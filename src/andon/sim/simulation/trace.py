@@ -1,12 +1,19 @@
 """What happened, as one hash: the same seed gives the same hash, on any machine (law of the simulator)."""
 
 import hashlib
+import re
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-_LAST = 400
+from andon.store.database import Unavailable
+
+_LAST = 20_000
+"""Lines that are kept."""
+_ABOUT, _END = 80, 40
+_NAMES = re.compile(r"\bclm_\w+|\b\d{9,}\b")
+"""What a line about one job or claim names."""
 
 
 class Trace:
@@ -25,6 +32,17 @@ class Trace:
         self._hash.update(line.encode())
         self.lines += 1
         self.last.append(line)
+
+    def about(self, violations: Sequence[str]) -> tuple[str, ...]:
+        """A shortened trace for whoever has to understand these: first what happened to the jobs and claims that
+        the first of them names, and to those that such lines name, then the end of it all."""
+        wanted = set(_NAMES.findall(violations[0])) if violations else set[str]()
+        for line in self.last:
+            if not wanted.isdisjoint(named := _NAMES.findall(line)) and len(named) <= 3:
+                wanted.update(named)
+        lines = [line for line in self.last if not wanted.isdisjoint(_NAMES.findall(line))][-_ABOUT:]
+        end = list(self.last)[-_END:]
+        return (*lines, *(["...", *end] if lines else end))
 
     @property
     def digest(self) -> str:
@@ -50,5 +68,9 @@ class TracedLog:
     def exception(self, event: str, **facts: Any) -> None:
         """A handler that caught what it did not expect: always worth a look."""
         error = sys.exc_info()[1]
+        if isinstance(error, Unavailable):
+            # The database is away, as the weather wants it: said, and no fault of ours.
+            self._trace.note(self._who, event, error="Unavailable", **facts)
+            return
         self._trace.note(self._who, event, error=f"{type(error).__name__}: {error}", **facts)
         self._faults.append(f"{self._who} {event} {facts} {type(error).__name__}: {error}")
