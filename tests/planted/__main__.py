@@ -5,12 +5,13 @@ code 1 when fewer than nine in ten are found, or a patch does not fit the source
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from tests.planted.copy_of_sources import copy_sources
+from tests.planted.copy_of_sources import compile_sources, copy_sources
 from tests.planted.patches import Planted, all_patches, fits, plant, take_back
 from tests.planted.suite import Hunt, hunt, room_tests, run_step
 from tests.proof import KEPT, content
@@ -29,6 +30,7 @@ def main(names: list[str]) -> int:
     with TemporaryDirectory(prefix="andon-planted-") as folder:
         copy = Path(folder)
         copy_sources(copy)
+        compile_sources(copy)
         if misfits := [each.name for each in wanted if not fits(each, copy)]:
             print("These do not fit the sources any more; write them anew:", *misfits, sep="\n  ")
             return 1
@@ -36,7 +38,7 @@ def main(names: list[str]) -> int:
             print(f"Without any bug planted, this fails: {broken}. Nothing can be found out so.")
             return 1
         hunts = [_one(each, at, len(wanted), copy, kept) for at, each in enumerate(wanted, start=1)]
-    return _table(wanted, hunts)
+    return table(wanted, hunts)
 
 
 def _healthy(wanted: list[Planted], copy: Path, kept: Path) -> str | None:
@@ -66,7 +68,8 @@ def _one(patch: Planted, at: int, of: int, copy: Path, kept: Path) -> Hunt:
     return result
 
 
-def _table(wanted: list[Planted], hunts: list[Hunt]) -> int:
+def table(wanted: Sequence[Planted], hunts: Sequence[Hunt]) -> int:
+    """Prints what was found by what; gives the exit code."""
     print("\n| planted | would bring back | found by | seconds |\n|---|---|---|---|")
     for patch, result in zip(wanted, hunts, strict=True):
         print(f"| {patch.name} | {patch.incident} | {result.found_by or 'NOT FOUND'} | {result.seconds:g} |")

@@ -10,7 +10,7 @@ TOP = Path(__file__).parent.parent.parent
 
 
 def copy_sources(to: Path) -> None:
-    """Fills the folder. What is compiled there is checked by its content: a patch changes a file within a second."""
+    """Fills the folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TOP, capture_output=True, check=True
     ).stdout
@@ -18,7 +18,11 @@ def copy_sources(to: Path) -> None:
         if name and (TOP / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(TOP / name, to / name)
+
+
+def compile_sources(copy: Path) -> None:
+    """Compiles what is there, to be checked by content: a patch changes a file within a second of its last change."""
     for folder in ("src", "tests"):
         compileall.compile_dir(
-            to / folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH, maxlevels=20
+            copy / folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH, maxlevels=20
         )
