@@ -34,6 +34,17 @@ async def _lost_database(fleet: Simulation) -> None:
     await fleet.until("what nothing stands behind is gone", lambda: not left & fleet.registered(), 1800)
 
 
+async def _cancelled_meanwhile(fleet: Simulation) -> None:
+    """The run is cancelled while GitHub still makes the runner: what comes too late is removed at once."""
+    fleet.fault(kind="api_slow", match={"endpoint": "*/generate-jitconfig"}, seconds=8.0)
+    jobs = fleet.run([30.0, 30.0])
+    await fleet.pass_time(3.0)
+    fleet.cancel_later(0.0)
+    await fleet.until("it is cancelled", lambda: fleet.is_over(*jobs), 30)
+    await fleet.pass_time(15.0)
+    await fleet.until("no runner is left of it", lambda: not fleet.registered(), 60)
+
+
 DRILLS = (
     Drill(
         id="N3",
@@ -47,5 +58,11 @@ DRILLS = (
         title="registrations that a lost database left behind are removed",
         protection="registrations",
         story=_lost_database,
+    ),
+    Drill(
+        id="N3d",
+        title="a runner that is made too late is removed again",
+        protection="late mints",
+        story=_cancelled_meanwhile,
     ),
 )

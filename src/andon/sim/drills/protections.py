@@ -35,6 +35,11 @@ def _nothing(*_: Any, **__: Any) -> None:
     """Does nothing, and says that nothing was to do."""
 
 
+def _nobody(*_: Any) -> list[Any]:
+    """Finds nobody whom it concerns."""
+    return []
+
+
 async def _rests(*_: Any, **__: Any) -> None:
     """A loop, or an act at GitHub, that does nothing."""
 
@@ -42,7 +47,11 @@ async def _rests(*_: Any, **__: Any) -> None:
 async def _look_comes_to_nothing(fleet: Any, act: Any, claim: Any) -> None:
     """A name that exists is tried again and again: nobody looks whose it is."""
     until = fleet.clock.now() + timedelta(seconds=20)
-    await fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason="the name exists"))
+
+    def later(tx: Tx) -> None:
+        outbox.postpone(tx, act, until=until, reason="the name exists")
+
+    await fleet.write(later)
 
 
 def _news_wins(*_: Any) -> str:
@@ -118,13 +127,13 @@ PROTECTIONS: dict[str, Protection] = {
         without=(("andon.loops.hosts:HostLiveness.run_once", _rests),),
     ),
     "orders to stop": Protection(
-        what="a runner that was given up is ended", without=(("andon.store.apply_sync:_unwanted", lambda *_: []),)
+        what="a runner that was given up is ended", without=(("andon.store.apply_sync:_unwanted", _nobody),)
     ),
     "silence is unknown": Protection(
         what="a silent host's claims are left alone, and what GitHub calls in progress is never ended",
         without=(
             ("andon.store.hosts:fall_silent", _silent_is_dead),
-            ("andon.store.jobs:runners_in_progress", lambda *_: frozenset()),
+            ("andon.store.jobs:runners_in_progress", _nobody),
         ),
     ),
     "only explicit orders end a runner": Protection(
@@ -156,6 +165,14 @@ PROTECTIONS: dict[str, Protection] = {
     "runs that are gone": Protection(
         what="a run that GitHub does not know any more is demand no more",
         without=(("andon.loops.repository_sweep:RepositorySweep._count_gone", _rests),),
+    ),
+    "several looks": Protection(
+        what="one 404 is no evidence that a run is gone",
+        without=(("andon.loops.repository_sweep:GONE_LOOKS", 1),),
+    ),
+    "late mints": Protection(
+        what="a runner made for a claim that is over is removed",
+        without=(("andon.loops.acts.mint_runner:_retire", _nothing),),
     ),
     "shuffles": Protection(
         what="claims follow when GitHub gives a job to another runner",

@@ -1,6 +1,6 @@
 """T4: runners got the job's credential and never registered, because every host looped on a failing step."""
 
-from andon.sim.drills.drill import Drill, runners_made
+from andon.sim.drills.drill import Drill, expect, runners_made
 from andon.sim.simulation.simulation import Simulation
 
 
@@ -24,6 +24,9 @@ async def _hangs(fleet: Simulation) -> None:
     for host in fleet.hosts.values():
         host.starts_hang = 0.0
     await fleet.until("the job runs on another runner", lambda: fleet.runs(job), 240)
+    await fleet.pass_time(30.0)
+    # The end of the first one is reported by now: it is no end of the second.
+    expect(fleet, runners_made(fleet) == 2, f"{runners_made(fleet)} runners were made; one failed")
 
 
 DRILLS = (
