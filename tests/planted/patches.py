@@ -9,6 +9,7 @@ import msgspec
 
 HERE = Path(__file__).parent
 _FIRST_LINE = re.compile(r"([A-Z]+\d+\w*): (.+)")
+_LOOK_FIRST = re.compile(r"^look first: (\S+)$", re.MULTILINE)
 _TOUCHED = re.compile(r"^\+\+\+ b/(\S+)$", re.MULTILINE)
 
 
@@ -19,6 +20,8 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     incident: str
     """The incident that it would bring back (T4), or the requirement that it breaks (R31)."""
     says: str
+    look_first: str | None
+    """The tests that found it last: whatever is run after them is the same, and dearer."""
     file: Path
     touched: tuple[str, ...]
     """Paths from the repository's top."""
@@ -37,10 +40,18 @@ def all_patches() -> tuple[Planted, ...]:
 def _read(file: Path) -> Planted:
     text = file.read_text()
     first = _FIRST_LINE.fullmatch(text.partition("\n")[0])
+    look_first = _LOOK_FIRST.search(text)
     touched = tuple(_TOUCHED.findall(text))
     if first is None or not touched:
         raise ValueError(f"{file.name}: its first line has to be `T4: what is broken`, and a diff has to follow.")
-    return Planted(name=file.stem, incident=first[1], says=first[2], file=file, touched=touched)
+    return Planted(
+        name=file.stem,
+        incident=first[1],
+        says=first[2],
+        look_first=look_first[1] if look_first is not None else None,
+        file=file,
+        touched=touched,
+    )
 
 
 def plant(patch: Planted, copy: Path) -> None:

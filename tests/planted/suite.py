@@ -36,8 +36,9 @@ def hunt(patch: Planted, copy: Path) -> Hunt:
 
 
 def steps(patch: Planted) -> list[list[str]]:
-    """The commands, the cheapest first."""
-    return [["tests.planted.play", *drills_of(patch.incident)], *room_tests(patch.rooms)]
+    """The commands: what found it last, the drills and a season, and the tests of its rooms."""
+    first = [_tests(patch.look_first)] if patch.look_first is not None else []
+    return [*first, ["tests.planted.play", *drills_of(patch.incident)], *room_tests(patch.rooms)]
 
 
 def drills_of(incident: str) -> list[str]:
@@ -47,10 +48,11 @@ def drills_of(incident: str) -> list[str]:
 
 def room_tests(rooms: tuple[str, ...]) -> list[list[str]]:
     """The tests of these rooms, and of the loops."""
-    return [
-        ["pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", f"tests/{room}"]
-        for room in dict.fromkeys((*rooms, LAST))
-    ]
+    return [_tests(f"tests/{room}") for room in dict.fromkeys((*rooms, LAST))]
+
+
+def _tests(where: str) -> list[str]:
+    return ["pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", where]
 
 
 def run_step(step: list[str], copy: Path) -> str | None:

@@ -65,3 +65,7 @@ def test_a_name_that_no_bug_has_is_told() -> None:
     )
     assert done.returncode == 2
     assert done.stdout == "No planted bug is named no-such-bug.\n"
+
+
+def test_what_is_to_be_looked_at_first_is_there() -> None:
+    assert [patch.name for patch in PATCHES if patch.look_first and not (TOP / patch.look_first).is_file()] == []
