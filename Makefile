@@ -1,6 +1,6 @@
 # Everything a developer or a newcomer runs. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit proof docs fix bench contract lock clean
+.PHONY: help demo test check unit proof planted docs fix bench contract lock clean
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -21,6 +21,9 @@ unit: $(VENV)/.test ## the tests only
 
 proof: $(VENV)/.test ## every check at its full count; resumable, ends with a table
 	@$(BIN)/python -m tests.proof
+
+planted: $(VENV)/.test ## plants known bugs in a copy and looks whether the tests find them; resumable
+	@$(BIN)/python -m tests.planted
 
 docs: $(VENV)/.test ## writes the generated parts of docs/ again
 	@$(BIN)/python docs/generate.py

@@ -27,6 +27,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("github room", [*PYTEST, "tests/github"]),
     ("the contract with GitHub, and our own", [*PYTEST, "tests/contract"]),
     ("loops on the sandbox", [*PYTEST, "tests/loops"]),
+    ("planted bugs", [*PYTHON, "-m", "tests.planted"]),
     ("web and pages", [*PYTEST, "tests/web"]),
     ("agent, real processes", [*PYTEST, "tests/agent"]),
     ("sandbox, runner, demo", [*PYTEST, "tests/sim"]),
@@ -81,7 +82,7 @@ def run(name: str, command: list[str], kept: Path) -> dict[str, Any]:
             f"{figure['name']} {figure['value']:.3g} {figure['unit']}" for figure in bench["figures"]
         )
     else:
-        counted = [line for line in lines if " passed" in line or " failed" in line]
+        counted = [line for line in lines if " passed" in line or " failed" in line or " found, " in line]
         played = [line for line in lines if "fleet-years" in line]
         result["says"] = (played or counted or lines or ["no output"])[-1].strip("= ")
     if done.returncode != 0:

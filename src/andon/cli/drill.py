@@ -23,39 +23,52 @@ def drill_list(*, json: Json = False) -> int:
     """Names every drill, by its number in the incident book."""
     from andon.sim.drills.book import all_drills
 
-    titles = {**{drill.id: drill.title for drill in all_drills().values()}, SEASON: _SEASON_TITLE}
+    book = all_drills().values()
+    listed = [(drill.id, drill.title, drill.protection) for drill in book] + [(SEASON, _SEASON_TITLE, "")]
     if json:
-        print_json({"drills": [{"id": each, "title": title} for each, title in titles.items()]})
+        print_json({"drills": [{"id": each, "title": title, "protection": by} for each, title, by in listed]})
     else:
-        rows = [(strong(each), plain(title)) for each, title in titles.items()]
-        print_table(make_console(), ("DRILL", "WHAT IS PLAYED"), rows)
+        rows = [(strong(each), plain(title), plain(by)) for each, title, by in listed]
+        print_table(make_console(), ("DRILL", "WHAT IS PLAYED", "PROTECTED BY"), rows)
     return FINE
 
 
 def drill_run(
     *ids: str,
     seed: Annotated[int, Parameter(help="What chance begins with: the same seed plays the same story.")] = 1,
+    unprotected: Annotated[
+        bool, Parameter(negative=(), help="Takes each drill's protection out: it has to fail, or it shows nothing.")
+    ] = False,
     json: Json = False,
 ) -> int:
-    """Plays drills, all of the book when none is named. Exit code 1 when one failed."""
+    """Plays drills, all of the book when none is named. Exit code 1 when one failed; with --unprotected when one
+    passed."""
     from andon.sim.drills.book import all_drills
-    from andon.sim.drills.drill import run_drill
+    from andon.sim.drills.drill import run_drill, run_unprotected
 
     book = all_drills()
     wanted = [_known(each, book) for each in ids] or [*book]
+    if unprotected and SEASON in wanted:
+        raise Refused("The season has no protection of its own. Name drills with --unprotected.")
+    play = run_unprotected if unprotected else run_drill
     results: list[Result] = []
     for each in wanted:
         if not json:
             print(f"{each} ...", end="\r", file=sys.stderr, flush=True)  # noqa: T201
-        results.append(_season(seed) if each == SEASON else run_drill(book[each], seed))
+        results.append(_season(seed) if each == SEASON else play(book[each], seed))
         if not json:
-            _show(results[-1], seed)
+            _show(results[-1], seed, trace=not unprotected)
     failed = [result.id for result in results if not result.passed]
     if json:
         print_json({"seed": seed, "drills": msgspec.to_builtins(results), "failed": failed})
+    elif unprotected:
+        make_console().print(
+            plain(f"{len(failed)} of {len(results)} failed without their protection, as they have to.")
+        )
     else:
         make_console().print(plain(f"{len(results) - len(failed)} of {len(results)} passed."))
-    return FINDING if failed else FINE
+    wrong = len(results) - len(failed) if unprotected else len(failed)
+    return FINDING if wrong else FINE
 
 
 def _known(given: str, book: Iterable[str]) -> str:
@@ -81,10 +94,12 @@ def _season(seed: int) -> "Result":
     )
 
 
-def _show(result: "Result", seed: int) -> None:
+def _show(result: "Result", seed: int, *, trace: bool) -> None:
     console = make_console()
     console.print(word("pass" if result.passed else "FAIL"), strong(result.id), plain(result.title))
-    if not result.passed:
+    if not result.passed and not trace:
+        console.print(plain(f"    {result.violations[0]}"))
+    elif not result.passed:
         for line in (*result.trace, *result.violations):
             console.print(plain(f"    {line}"))
         console.print(plain(f"    Again: andon drill run {result.id} --seed {seed}"))

@@ -7,19 +7,21 @@ import re
 from andon.sim import drills
 from andon.sim.drills.drill import Drill
 
-_FILE = re.compile(r"[tnpsx]\d\d_")
+_FILE = re.compile(r"[a-z]\d\d_")
+_NUMBER = re.compile(r"([A-Z]+)(\d+)(.*)")
+_LETTERS = "TPSN"
+"""The book's chapters, in its order."""
 
 
 def all_drills() -> dict[str, Drill]:
     """By number, in the book's order."""
-    names = sorted(each.name for each in pkgutil.iter_modules(drills.__path__) if _FILE.match(each.name))
-    found: dict[str, Drill] = {}
-    for name in names:
-        for drill in importlib.import_module(f"{drills.__name__}.{name}").DRILLS:
-            found[drill.id] = drill
-    return dict(sorted(found.items(), key=lambda each: _order(each[0])))
+    names = [each.name for each in pkgutil.iter_modules(drills.__path__) if _FILE.match(each.name)]
+    found = [drill for name in names for drill in importlib.import_module(f"{drills.__name__}.{name}").DRILLS]
+    return {drill.id: drill for drill in sorted(found, key=lambda drill: _order(drill.id))}
 
 
-def _order(number: str) -> tuple[str, int, str]:
-    letter, digits, rest = re.fullmatch(r"([A-Z]+)(\d+)(.*)", number).groups()  # pyright: ignore[reportOptionalMemberAccess]
-    return ("TPSN".find(letter[0]).__str__(), int(digits), rest)
+def _order(number: str) -> tuple[int, int, str]:
+    match = _NUMBER.fullmatch(number)
+    if match is None:
+        raise ValueError(f"{number}: a drill's number is a letter, digits, and perhaps a letter.")
+    return _LETTERS.find(match[1]), int(match[2]), match[3]

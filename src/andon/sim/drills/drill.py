@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
+from andon.sim.drills.protections import taken_out
+from andon.sim.simulation.in_process_http import InProcessHttp
 from andon.sim.simulation.invariants import after_calm, at_any_time
 from andon.sim.simulation.simulation import Shape, Simulation, play
 
@@ -18,6 +21,8 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """Its number in the incident book: T4."""
     title: str
+    protection: str
+    """What makes it pass, by its name in `protections`; without that it has to fail."""
     story: Callable[[Simulation], Awaitable[None]]
     shape: Shape = SMALL
     calm_s: float | None = 900.0
@@ -35,6 +40,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     trace: tuple[str, ...]
     """The end of what happened, when it failed."""
+
+
+def run_unprotected(drill: Drill, seed: int) -> Result:
+    """Plays a drill without its protection: it has to fail, or it shows nothing."""
+    with taken_out(drill.protection):
+        return run_drill(drill, seed)
 
 
 def run_drill(drill: Drill, seed: int) -> Result:
@@ -70,3 +81,25 @@ async def _played(simulation: Simulation, drill: Drill) -> Result:
         digest=simulation.trace.digest,
         trace=tuple(simulation.trace.last)[-60:] if found else (),
     )
+
+
+def runners_made(fleet: Simulation) -> int:
+    """How many runners GitHub has registered so far, by its own list."""
+    return sum(each["outcome"] == "registered" for each in fleet.github.world.registrations)
+
+
+def expect(fleet: Simulation, holds: bool, otherwise: str) -> None:
+    """Notes a violation when something does not hold."""
+    if not holds:
+        fleet.violations.append(otherwise)
+
+
+def have_run(fleet: Simulation, *job_ids: int) -> bool:
+    """Whether each of them was taken by a runner, by GitHub's history: its `started_at` is set from the start."""
+    return all(any(change.what == "in_progress" for change in fleet.job(job_id).history) for job_id in job_ids)
+
+
+async def read(fleet: Simulation, path: str) -> list[dict[str, Any]]:
+    """The items of a list, as anybody can read them over HTTP."""
+    answer = await InProcessHttp(fleet.address, "http://andon.test", caller="reader").request("GET", path)
+    return msgspec.json.decode(answer.body)["items"]

@@ -39,6 +39,16 @@ def _all_succeeded(fleet: Simulation, jobs: list[int]) -> None:
 
 
 DRILLS = (
-    Drill(id="T10", title="running jobs survive five deploys", story=_deploys),
-    Drill(id="T12", title="jobs on a host that we cannot hear are left alone", story=_host_unheard),
+    Drill(
+        id="T10",
+        title="running jobs survive five deploys",
+        protection="only explicit orders end a runner",
+        story=_deploys,
+    ),
+    Drill(
+        id="T12",
+        title="jobs on a host that we cannot hear are left alone",
+        protection="silence is unknown",
+        story=_host_unheard,
+    ),
 )

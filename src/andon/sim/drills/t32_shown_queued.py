@@ -16,12 +16,24 @@ async def _runs_and_is_shown_queued(fleet: Simulation) -> None:
 
 
 async def _completed_late(fleet: Simulation) -> None:
+    """The runner is gone and GitHub says in progress for twenty minutes more; its `completed` is lost."""
     fleet.fault(kind="job_status_stuck", count=1, seconds=1200.0)
+    fleet.fault(kind="delivery_never_created", match={"action": "completed"})
     (job,) = fleet.run([60.0])
     await fleet.until("GitHub notices the end", lambda: fleet.is_over(job), 1800)
 
 
 DRILLS = (
-    Drill(id="T32", title="a running job is shown as queued", story=_runs_and_is_shown_queued),
-    Drill(id="T31b", title="GitHub notices the end of a job twenty minutes late", story=_completed_late),
+    Drill(
+        id="T32",
+        title="a running job is shown as queued",
+        protection="busy is left alone",
+        story=_runs_and_is_shown_queued,
+    ),
+    Drill(
+        id="T31",
+        title="GitHub notices the end of a job twenty minutes late, and does not tell",
+        protection="sweep",
+        story=_completed_late,
+    ),
 )

@@ -1,0 +1,232 @@
+"""What each drill is about: the protection that makes it pass, and how to take that out.
+
+A drill that stays green without its protection shows nothing. Taking one out replaces a function or two of this
+process while the drill is played, by what a fleet without that protection does, and puts them back.
+"""
+
+import contextlib
+import importlib
+from collections.abc import Callable, Generator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from andon.agent import plan as agent_plan
+from andon.agent.plan import Known, Plan
+from andon.loops.acts.learn import keep_answer
+from andon.loops.repository_sweep import RepositorySweep
+from andon.model.wire import SyncAnswer
+from andon.rules import claim_doubt, dispatch
+from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict
+from andon.store import claims, hosts, outbox, registrations
+from andon.store.transaction import Tx
+
+
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    """One protection."""
+
+    what: str
+    without: tuple[tuple[str, Any], ...]
+    """`module:Name.attribute`, and what stands there when it is taken out."""
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Does nothing, and says that nothing was to do."""
+
+
+def _nobody(*_: Any) -> list[Any]:
+    """Finds nobody whom it concerns."""
+    return []
+
+
+async def _rests(*_: Any, **__: Any) -> None:
+    """A loop, or an act at GitHub, that does nothing."""
+
+
+async def _look_comes_to_nothing(fleet: Any, act: Any, claim: Any) -> None:
+    """A name that exists is tried again and again: nobody looks whose it is."""
+    until = fleet.clock.now() + timedelta(seconds=20)
+
+    def later(tx: Tx) -> None:
+        outbox.postpone(tx, act, until=until, reason="the name exists")
+
+    await fleet.write(later)
+
+
+def _news_wins(*_: Any) -> str:
+    return "newer"
+
+
+_judge = claim_doubt.judge
+
+
+def _busy_is_no_matter(job: JobFact, runner: RunnerFact, process: ProcessFact) -> Verdict:
+    if runner is RunnerFact.BUSY:
+        return Verdict(act=DoubtAct.LET_GO, reason="it was claimed long ago")
+    return _judge(job, runner, process)
+
+
+_fall_silent = hosts.fall_silent
+
+
+def _silent_is_dead(tx: Tx, before: datetime) -> list[str]:
+    names = _fall_silent(tx, before)
+    for name in names:
+        for claim in claims.live_claims(tx.connection, host=name):
+            claims.set_facts(tx, claim, state="released")
+    return names
+
+
+_plan = agent_plan.plan
+
+
+def _only_what_is_ordered_lives(known: Known, answer: SyncAnswer, now: datetime) -> Plan:
+    wanted = _plan(known, answer, now)
+    ordered = {order.id for order in answer.claims}
+    absent = tuple(one.claim.claim for one in known.held if one.live and one.claim.claim not in ordered)
+    return msgspec.structs.replace(wanted, stop=(*wanted.stop, *absent))
+
+
+_decide = dispatch.decide
+
+
+def _one_after_the_other(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -> tuple[dispatch.Decision, ...]:
+    return () if any(snapshot.live_claims.values()) else _decide(snapshot, policy)
+
+
+def _without_caps(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -> tuple[dispatch.Decision, ...]:
+    return _decide(snapshot, msgspec.structs.replace(policy, max_slots={}))
+
+
+def _runs_end_alone(self: RepositorySweep, tx: Tx, answer: Any) -> None:
+    keep_answer(tx, self._fleet, self.repository, answer, None, "sweep")  # pyright: ignore[reportPrivateUsage]
+
+
+_leftover = registrations._leftover  # pyright: ignore[reportPrivateUsage]
+
+
+def _everything_is_ours(*of: Any) -> Any:
+    return msgspec.structs.replace(_leftover(*of), ours=True)
+
+
+_SWEEP = ("andon.loops.sweep:Sweep.run_once", _rests)
+_REDELIVERY = ("andon.loops.redelivery:Redelivery.run_once", _rests)
+_DEADLINES = ("andon.loops.claims:ClaimDeadlines.run_once", _rests)
+_ENDS = ("andon.store.apply_sync:_follow_end", _nothing)
+_LOST_MINT = ("andon.loops.acts.mint_runner:_free_the_name", _look_comes_to_nothing)
+
+PROTECTIONS: dict[str, Protection] = {
+    "sweep": Protection(what="runs and jobs are read without webhooks", without=(_SWEEP,)),
+    "redelivery": Protection(what="GitHub is asked to send again what never arrived", without=(_REDELIVERY,)),
+    "sweep and redelivery": Protection(what="what was missed is read, or sent again", without=(_SWEEP, _REDELIVERY)),
+    "claim deadlines": Protection(what="every state of a claim has a time and a consequence", without=(_DEADLINES,)),
+    "end reports": Protection(what="the reported end of a runner puts its claim in doubt", without=(_ENDS,)),
+    "host liveness": Protection(
+        what="slots of a host that nobody hears are no capacity",
+        without=(("andon.loops.hosts:HostLiveness.run_once", _rests),),
+    ),
+    "orders to stop": Protection(
+        what="a runner that was given up is ended", without=(("andon.store.apply_sync:_unwanted", _nobody),)
+    ),
+    "silence is unknown": Protection(
+        what="a silent host's claims are left alone, and what GitHub calls in progress is never ended",
+        without=(
+            ("andon.store.hosts:fall_silent", _silent_is_dead),
+            ("andon.store.jobs:runners_in_progress", _nobody),
+        ),
+    ),
+    "only explicit orders end a runner": Protection(
+        what="what an answer does not name is left alone",
+        without=(("andon.sim.simulation.played_host:plan", _only_what_is_ordered_lives),),
+    ),
+    "busy is left alone": Protection(
+        what="while GitHub calls a runner busy, its claim stays",
+        without=(("andon.loops.acts.resolve_claim:judge", _busy_is_no_matter),),
+    ),
+    "others go on": Protection(
+        what="a job that has its claim holds up no other",
+        without=(("andon.store.dispatch:decide", _one_after_the_other),),
+    ),
+    "caps": Protection(
+        what="an owner's hard cap is counted in each round", without=(("andon.store.dispatch:decide", _without_caps),)
+    ),
+    "back-off": Protection(
+        what="failing mints pause their owner, longer each time",
+        without=(
+            ("andon.store.pauses:FIRST", timedelta(seconds=1)),
+            ("andon.store.pauses:LONGEST", timedelta(seconds=1)),
+        ),
+    ),
+    "the run's end": Protection(
+        what="a run that is over closes its queued jobs",
+        without=(("andon.loops.repository_sweep:RepositorySweep._close", _runs_end_alone),),
+    ),
+    "runs that are gone": Protection(
+        what="a run that GitHub does not know any more is demand no more",
+        without=(("andon.loops.repository_sweep:RepositorySweep._count_gone", _rests),),
+    ),
+    "several looks": Protection(
+        what="one 404 is no evidence that a run is gone",
+        without=(("andon.loops.repository_sweep:GONE_LOOKS", 1),),
+    ),
+    "late mints": Protection(
+        what="a runner made for a claim that is over is removed",
+        without=(("andon.loops.acts.mint_runner:_retire", _nothing),),
+    ),
+    "shuffles": Protection(
+        what="claims follow when GitHub gives a job to another runner",
+        without=(("andon.store.apply_news:_bind", _nothing),),
+    ),
+    "order of news": Protection(
+        what="late news never takes a job back", without=(("andon.rules.job_news:_compare", _news_wins),)
+    ),
+    "lost mint answers": Protection(
+        what="a name that exists is looked up, freed and minted anew", without=(_LOST_MINT,)
+    ),
+    "lost mint answers and deadlines": Protection(
+        what="an act that was cut off is done again, and a reservation ends in 30 s", without=(_LOST_MINT, _DEADLINES)
+    ),
+    "removal before release": Protection(
+        what="a registration is removed before its claim is given up",
+        without=(("andon.github.runner_calls:RunnerCalls.delete_runner", _rests),),
+    ),
+    "registrations": Protection(
+        what="a registration that nothing stands behind is removed",
+        without=(("andon.loops.liveness:Registrations.run_once", _rests),),
+    ),
+    "only ours": Protection(
+        what="a registration without our fleet's name is nobody's to remove",
+        without=(
+            ("andon.store.registrations:_leftover", _everything_is_ours),
+            ("andon.loops.liveness:Registrations._prefix", ""),
+        ),
+    ),
+    "incidents": Protection(
+        what="a lost fleet is one incident, which closes by itself",
+        without=(("andon.loops.incidents:KeepIncidents.run_once", _rests),),
+    ),
+    "patience": Protection(
+        what="a host is silent only after it missed a report for sure",
+        without=(("andon.loops.hosts:SILENT_AFTER", timedelta(seconds=5)),),
+    ),
+}
+
+
+@contextlib.contextmanager
+def taken_out(name: str) -> Generator[None]:
+    """Within, the fleet lives without the protection of this name."""
+    with contextlib.ExitStack() as stack:
+        for where, instead in PROTECTIONS[name].without:
+            module, _, path = where.partition(":")
+            owner: Any = importlib.import_module(module)
+            *parts, last = path.split(".")
+            for part in parts:
+                owner = getattr(owner, part)
+            stack.callback(_setter(owner, last, owner.__dict__[last]))
+            setattr(owner, last, instead)
+        yield
+
+
+def _setter(owner: Any, name: str, value: Any) -> Callable[[], None]:
+    return lambda: setattr(owner, name, value)
