@@ -102,7 +102,11 @@ def test_i2_a_runner_that_served_two_jobs_and_i12_a_call_too_early() -> None:
 def test_i2_two_live_configs_for_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the runner of the claim that was given up still listened."""
     shown: list[str] = []
-    monkeypatch.setattr(PlayedHost, "unused_configs", lambda host: shown if host.name == "host-0" else [])
+
+    def unused(host: PlayedHost) -> list[str]:
+        return shown if host.name == "host-0" else []
+
+    monkeypatch.setattr(PlayedHost, "unused_configs", unused)
 
     async def story(fleet: Simulation) -> list[str]:
         for host in fleet.hosts.values():
