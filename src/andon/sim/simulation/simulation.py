@@ -247,9 +247,9 @@ class Simulation:
         return self.ask(claims.live_claims)
 
     def is_over_here(self, job_id: int) -> bool:
-        """Whether our tables call this job completed, or never heard of it."""
+        """Whether our tables call this job completed."""
         found = self.ask(lambda connection: jobs.get_job(connection, job_id))
-        return found is None or found.status is JobStatus.COMPLETED
+        return found is not None and found.status is JobStatus.COMPLETED
 
     async def settle(self, seconds: float) -> None:
         """Lets the fleet live until nothing is open any more, at most for so long; a job that runs by then may end
