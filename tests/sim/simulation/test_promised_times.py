@@ -1,14 +1,17 @@
 """R4, R27 and I13 are measured against GitHub's truth; with its protection taken out each is found broken."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
+from andon.model.nouns import Claim
 from andon.sim.simulation.bounds import IDLE, LOST, SILENT, TOLD, UNTOLD, Bound
 from andon.sim.simulation.processes import Process
 from andon.sim.simulation.simulation import Shape, Simulation
 from andon.sim.simulation.troubles import Troubles
 from andon.sim.simulation.watch import Watch
+from andon.store.transaction import Tx
 from tests.sim.simulation.on_stage import on_stage
 
 SMALL = Shape(hosts=2, slots=2)
@@ -116,7 +119,10 @@ def test_a_rescue_that_never_comes_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_known_end_that_nobody_acts_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("andon.store.doubt.ask", lambda *args, **more: None)
+    def nobody_asks(tx: Tx, claim: Claim, *, delay: timedelta = timedelta(0)) -> None:
+        del tx, claim, delay
+
+    monkeypatch.setattr("andon.store.doubt.ask", nobody_asks)
     found, _ = _played(55.0, _fail, _starts_go_well)
     assert any(each.startswith(TOLD) for each in found)
 

@@ -259,17 +259,31 @@ class Simulation:
         return self.ask(claims.live_claims)
 
     def is_over_here(self, job_id: int) -> bool:
-        """Whether our tables call this job completed, or never heard of it."""
+        """Whether our tables call this job completed."""
         found = self.ask(lambda connection: jobs.get_job(connection, job_id))
-        return found is None or found.status is JobStatus.COMPLETED
+        return found is not None and found.status is JobStatus.COMPLETED
 
     async def settle(self, seconds: float) -> None:
-        """Lets the fleet live until nothing is open any more, at most for so long."""
+        """Lets the fleet live until nothing is open any more, at most for so long; a job that runs by then may end
+        in its own time."""
         until = self.clock.monotonic() + seconds
         while self.clock.monotonic() < until:
             await self.clock.sleep(30.0)
             if self.is_quiet():
                 return
+            until = max(until, self._work_ends() + 120.0)
+
+    def _work_ends(self) -> float:
+        """When the last of the jobs that run now should end."""
+        now, at = self.clock.now(), self.clock.monotonic()
+        return max(
+            (
+                at + self._job_seconds(job) - (now - job.started_at).total_seconds()
+                for job in self.github.world.jobs.values()
+                if job.stage is Stage.IN_PROGRESS and job.started_at is not None and job.to_play is None
+            ),
+            default=0.0,
+        )
 
     def is_quiet(self) -> bool:
         """Nothing is open at GitHub, nothing lives on a host, and nothing is open in our tables."""

@@ -11,7 +11,8 @@ from andon.store.database import Unavailable
 
 _LAST = 20_000
 """Lines that are kept."""
-_ABOUT, _END = 80, 40
+_ABOUT, _END = 39, 20
+"""Of a shortened trace: with the line between, what a command shows."""
 _NAMES = re.compile(r"\bclm_\w+|\b\d{9,}\b")
 """What a line about one job or claim names."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from andon.model.claim_states import LIVE
 from andon.model.nouns import Claim
 from andon.model.nouns import Job as KnownJob
+from andon.model.why import Why
 from andon.sim.sandbox.fault_kinds import KINDS
 from andon.sim.sandbox.records import Job, Stage
 from andon.sim.simulation.bounds import IDLE, LOST, SILENT, TOLD, UNTOLD, Bound, bounds
@@ -18,10 +19,12 @@ from andon.sim.simulation.invariants import at_any_time, is_held_by_a_fault, sto
 from andon.sim.simulation.played_host import Evidence
 from andon.sim.simulation.simulation import Death, Simulation
 from andon.store import claims, job_views, jobs
+from andon.store.pauses import LONGEST as LONGEST_PAUSE
 
 LOOK_S = 10.0
 RETRY_S = 30.0
 """What a call that failed may cost until it was tried again."""
+_PAUSED = "rate_limited"
 _YOUNG_S = 20.0
 """A job that GitHub has queued for less is not looked at: deliveries and statements are on their way."""
 _BOUND_OF = {Evidence.TOLD: TOLD, Evidence.LOST: LOST, Evidence.SILENT: SILENT}
@@ -39,6 +42,8 @@ class Watch:
         self._untold: dict[int, float] = {}
         self._idle: dict[int, float] = {}
         self._strikes: list[tuple[float, int]] = [(0.0, 0)]
+        self._paused: set[int] = set()
+        """Jobs that waited beside free slots while a pause was stated."""
         self._broken: set[object] = set()
 
     async def run(self) -> None:
@@ -137,24 +142,33 @@ class Watch:
                 self._judge(self.bounds[UNTOLD], untold[job.id], now, job.id, what=f"I1: {story(job)}")
             elif capacity and job.id not in covered and job.assignment is None:
                 idle[job.id] = self._idle.get(job.id, now)
-                what = f"I13: {story(job)} waits beside {capacity}; we say: {self._stated(here[job.id])}"
-                self._judge(self.bounds[IDLE], idle[job.id], now, job.id, what=what)
+                why = self._why(here[job.id])
+                what = f"I13: {story(job)} waits beside {capacity}; we say: {why.text}"
+                # A pause after failed mints is told with its end, and lasts ten minutes at most (R20).
+                allowed = LONGEST_PAUSE.total_seconds() if why.cause == _PAUSED else 0.0
+                self._judge(self.bounds[IDLE], idle[job.id] + allowed, now, job.id, what=what)
+                if allowed:
+                    self._paused.add(job.id)
         for job_id in [each for each in self._untold if each not in untold]:
             self._measured(self.bounds[UNTOLD], self._untold[job_id], now, job_id, what=f"I1: job {job_id}")
         for job_id in [each for each in self._idle if each not in idle]:
             since = self._idle[job_id]
             # Claimed in between, taken by another's runner, or the capacity went to others.
             until = min(now, max(since, simulation.history.claimed.get(job_id, now)))
+            if job_id in self._paused:
+                self._paused.discard(job_id)
+                self.bounds[IDLE].note(until - since, in_trouble=True)
+                continue
             self._measured(self.bounds[IDLE], since, until, job_id, what=f"I13: job {job_id} waited beside free slots")
         self._untold, self._idle = untold, idle
 
-    def _stated(self, job: KnownJob) -> str:
+    def _why(self, job: KnownJob) -> Why:
         """The reason that we show for its waiting."""
         simulation = self._simulation
 
-        def ask(connection: Connection) -> str:
+        def ask(connection: Connection) -> Why:
             around = job_views.surroundings(connection, simulation.config, simulation.clock.now())
-            return job_views.explain_job(connection, job, around).text
+            return job_views.explain_job(connection, job, around)
 
         return simulation.ask(ask)
 
