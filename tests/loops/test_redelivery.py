@@ -357,13 +357,19 @@ def test_one_that_arrives_meanwhile_is_not_asked_for(play: Any) -> None:
     play(story)
 
 
+async def looked_in_trouble(world: Any, kind: str) -> tuple[PlayedHook, Looking, str]:
+    """One delivery is lost, and the first request for it meets this fault."""
+    hook = PlayedHook(world)
+    (lost,) = hook.lose()
+    world.fault(kind=kind, match={"endpoint": ATTEMPTS}, count=1)
+    looking = Looking(world)
+    await looking.look()
+    return hook, looking, lost
+
+
 def test_a_request_whose_answer_was_lost_is_looked_for_first(play: Any) -> None:
     async def story(world: Any) -> None:
-        hook = PlayedHook(world)
-        (lost,) = hook.lose()
-        world.fault(kind="api_reply_lost", match={"endpoint": ATTEMPTS}, count=1)
-        looking = Looking(world)
-        await looking.look()
+        hook, looking, lost = await looked_in_trouble(world, "api_reply_lost")
         await hook.arrive(code=502, keeps=False)
         for _ in range(4):
             await looking.later(61)
@@ -376,11 +382,7 @@ def test_a_request_whose_answer_was_lost_is_looked_for_first(play: Any) -> None:
 
 def test_a_request_that_was_not_carried_out_is_made_again(play: Any) -> None:
     async def story(world: Any) -> None:
-        hook = PlayedHook(world)
-        (lost,) = hook.lose()
-        world.fault(kind="api_error", match={"endpoint": ATTEMPTS}, count=1)
-        looking = Looking(world)
-        await looking.look()
+        hook, looking, lost = await looked_in_trouble(world, "api_error")
         assert hook.sent_again() == []
         for _ in range(4):
             await looking.later(61)

@@ -14,8 +14,8 @@ READ_EVERY_S = 240.0
 """How often a place with runners of ours is read, when that is cheap."""
 OTHERS_EVERY_S = 3600.0
 """How often the other configured places are read: leftovers of a lost database show there."""
-CALLS_AN_HOUR = 75.0
-"""What the lists may cost when every page has changed: a quarter of the 300 that reconciling may (limits.md 3)."""
+CALLS_AN_HOUR = 60.0
+"""What the lists may cost when every page has changed: a fifth of the 300 that reconciling may (limits.md 3)."""
 READS = 3
 """So many reads in a row must show a registration offline."""
 READS_APART = timedelta(minutes=2)

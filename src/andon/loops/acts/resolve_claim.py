@@ -45,8 +45,9 @@ class _Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return {"job_is": self.job.value, "runner_is": runner.value, "process_is": self.process.value}
 
 
-async def resolve_claim(fleet: Fleet, lookups: Lookups, act: Act) -> None:
-    """Performs the act once."""
+async def resolve_claim(fleet: Fleet, act: Act, lookups: Lookups | None = None) -> None:
+    """Performs the act once; its questions are shared with the other acts that are given the same `lookups`."""
+    lookups = lookups or Lookups(fleet)
     claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
     if claim is None or claim.state is not ClaimState.ORPHANED:
         await fleet.write(lambda tx: outbox.finish(tx, act, result="no longer in doubt"))

@@ -29,4 +29,4 @@ _ACTS: Mapping[str, Callable[[Fleet, Act], Awaitable[None]]] = {
 def acts(fleet: Fleet) -> dict[str, Callable[[Act], Awaitable[None]]]:
     """The acts, bound to a fleet."""
     bound = {kind: partial(perform, fleet) for kind, perform in _ACTS.items()}
-    return {**bound, "resolve_claim": partial(resolve_claim, fleet, Lookups(fleet))}
+    return {**bound, "resolve_claim": partial(resolve_claim, fleet, lookups=Lookups(fleet))}
