@@ -13,7 +13,7 @@ from andon.store.claims import Change
 from andon.store.schema import claims as claims_table
 from andon.store.schema import outbox
 from andon.store.transaction import Store
-from tests.support.builders import a_claim, a_config, a_report, at, idle, job_news, run_news
+from tests.support.builders import START, a_claim, a_config, a_report, at, idle, job_news, run_news
 from tests.support.running import read, rows, write
 
 CONFIG = a_config()
@@ -195,5 +195,5 @@ def test_wanted_slots_count_work_whose_runner_is_still_starting(store: Store) ->
     hear(store, job_id=1)
     hear(store, job_id=2)
     write(store, lambda tx: claims.reserve(tx, [a_claim(job_id=1, state=ClaimState.MINTED)]))
-    (pool,) = read(store, lambda connection: fleet_views.pool_views(connection, CONFIG))
+    (pool,) = read(store, lambda connection: fleet_views.pool_views(connection, CONFIG, START))
     assert (pool.waiting, pool.starting, pool.running) == (1, 1, 0)

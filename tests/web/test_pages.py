@@ -15,7 +15,7 @@ from andon.store import fleet_views, job_views
 from andon.store.transaction import Store
 from andon.web.board import SHOWN_WAITING, columns, read_board
 from andon.web.slot_cells import STATES
-from tests.support.builders import slot_of
+from tests.support.builders import START, slot_of
 from tests.support.running import read
 from tests.web.page_fleet import CONFIG, PageFleet, fill_busy, observing, with_token
 
@@ -98,7 +98,7 @@ def test_every_state_of_a_slot_has_a_word_a_shape_and_a_look(fleet: PageFleet) -
 def test_a_cordoned_slot_is_not_counted_as_idle(fleet: PageFleet) -> None:
     fleet.host("host-a", slots=2)
     fleet.intend("host-a", Intent.CORDONED, slot=0)
-    pools = read(fleet.store, lambda connection: fleet_views.pool_views(connection, CONFIG))
+    pools = read(fleet.store, lambda connection: fleet_views.pool_views(connection, CONFIG, START))
     assert (pools[0].slots, pools[0].idle) == (2, 1)
 
 
