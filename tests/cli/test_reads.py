@@ -190,6 +190,18 @@ def test_hosts_exits_1_when_one_is_silent(andon: Andon, server: FakeServer) -> N
     assert "host-a/0  idle" in ran.out
 
 
+def test_hosts_says_until_when_a_slot_rests(andon: Andon, server: FakeServer) -> None:
+    host = host_view("host-a")
+    server.hosts = [host]
+    assert "RESTS" not in andon("hosts", "--server", server.url).out
+    host["slots"][0] |= {"state": "unavailable", "failed_starts": 4, "rests_until": "2126-01-01T00:01:00Z"}
+    ran = andon("hosts", "--server", server.url)
+    assert ran.out.splitlines()[-2:] == [
+        "RESTS     UNTIL                 FAILED STARTS",
+        "host-a/0  2126-01-01T00:01:00Z  4",
+    ]
+
+
 def test_status_of_a_fleet_that_is_well(andon: Andon, server: FakeServer) -> None:
     server.hosts = [host_view("host-a")]
     server.jobs = [job_view(1, status="in_progress", why=None), job_view(2), job_view(3, queued_at=stamp(minutes=1))]

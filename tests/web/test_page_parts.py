@@ -175,3 +175,21 @@ def test_the_link_to_github_is_only_made_where_its_place_is_known() -> None:
     assert github_url("https://ghe.example/api/v3/", job) == "https://ghe.example/acme/a%20b/actions/runs/2/job/1"
     assert github_url("http://127.0.0.1:9", job) is None
     assert github_url("javascript:alert(1)/api/v3", job) is None
+
+
+def test_a_claim_that_was_settled_over_a_living_process_is_not_said_to_have_gone() -> None:
+    def settled(process: str) -> str:
+        told = Entry(
+            actor="loop:claims",
+            kind="claim.settled",
+            subject_kind="claim",
+            subject_id="clm_1",
+            reason="r",
+            evidence={"process_is": process},
+        )
+        return words(told)
+
+    assert settled("alive") == (
+        "The job was over and the runner's process lived on: it is ended, and the slot becomes free."
+    )
+    assert settled("gone") == "The runner served its job and is gone; the slot is free again."

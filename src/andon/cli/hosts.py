@@ -7,7 +7,7 @@ from rich.console import Console
 
 from andon.cli.exits import FINDING, FINE
 from andon.cli.options import ConfigFile, DataFolder, Json, ServerUrl, TokenFile
-from andon.cli.output import make_console, plain, print_json, print_table, shown_time, strong, word
+from andon.cli.output import duration, make_console, plain, print_json, print_table, shown_time, strong, word
 from andon.cli.reading import Reader, read
 from andon.model.api import HostView
 from andon.model.host_states import HostObserved
@@ -67,6 +67,20 @@ def _print(console: Console, hosts: list[HostView], now: datetime) -> None:
         for host in hosts
         for slot in host.slots
     ]
+    resting = [
+        (strong(f"{host.name}/{slot.slot}"), _until(console, slot.rests_until, now), plain(slot.failed_starts))
+        for host in hosts
+        for slot in host.slots
+        if slot.rests_until is not None
+    ]
     if slots:
         console.print()
         print_table(console, ("SLOT", "STATE", "INTENT", "POOL", "KIND", "JOB", "SINCE"), slots)
+    if resting:
+        console.print()
+        print_table(console, ("RESTS", "UNTIL", "FAILED STARTS"), resting)
+
+
+def _until(console: Console, at: datetime, now: datetime) -> str:
+    """How long from now on a terminal; the time itself in a pipe."""
+    return f"in {duration((at - now).total_seconds())}" if console.is_terminal else shown_time(console, at, now)

@@ -24,6 +24,8 @@ def _runner(entry: Entry) -> str:
     return f"runner {found}" if found else "a runner"
 
 
+_RECLAIMED = "The job was over and the runner's process lived on: it is ended, and the slot becomes free."
+
 _WORDS: dict[str, _Say] = {
     "job.queued": lambda e: "GitHub queued the job: it wants a runner.",
     "job.waiting": lambda e: "GitHub holds the job behind a deployment gate.",
@@ -37,11 +39,24 @@ _WORDS: dict[str, _Say] = {
     "claim.registered": lambda e: "The runner is online and listens for the job.",
     "claim.busy": lambda e: "GitHub gave the job to the runner.",
     "claim.orphaned": lambda e: "The runner is in doubt; GitHub is asked before anything is given up.",
-    "claim.settled": lambda e: "The runner served its job and is gone; the slot is free again.",
+    "claim.settled": lambda e: (
+        _RECLAIMED
+        if e.evidence.get("process_is") == "alive"
+        else "The runner served its job and is gone; the slot is free again."
+    ),
+    "claim.reclaimed": lambda e: _RECLAIMED,
     "claim.released": lambda e: "The reservation was given back; a job that still waits is claimed again.",
     "claim.shuffled": lambda e: "GitHub gave runners to other jobs than they were made for; the reservations followed.",
     "claim.late_word": lambda e: "GitHub said only now that this runner served the job; its reservation was over.",
-    "claim.overlong": lambda e: "The job runs longer than its limit; GitHub is asked, nothing is ended.",
+    "claim.overlong": lambda e: (
+        "The job is over and the runner's process lives on; GitHub is asked before it is ended."
+        if e.reason.startswith("the job is over")
+        else "The job runs longer than its limit; GitHub is asked, nothing is ended."
+    ),
+    "slot.would_reclaim": lambda e: (
+        "Observe mode: a process that outlives its job would have been ended, once GitHub agreed."
+    ),
+    "slot.rests": lambda e: "Runner after runner failed on the slot before it served; the slot rests for a while.",
     "incident.opened": lambda e: f"Something is wrong: {e.reason}.",
     "incident.eased": lambda e: f"It is better: {e.reason}.",
     "incident.returned": lambda e: f"It is back: {e.reason}.",
