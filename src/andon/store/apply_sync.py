@@ -46,6 +46,7 @@ def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool
     """Keeps the report and moves the claims that it speaks of."""
     actor = f"agent:{host.name}"
     hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version, disk=request.disk)
+    vanished: Sequence[str] = ()
     if request.slots is not None:
         vanished = hosts.save_slots(tx, host.name, request.slots)
         known = claims.get_claims(tx.connection, [each.claim for each in request.slots if each.claim])
@@ -59,7 +60,7 @@ def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool
             claim = known.get(end.claim)
             if claim is not None and claim.host == host.name and claim.ended_at is None:
                 _follow_end(tx, claim, end, actor)
-    if request.slots is not None and vanished:
+    if vanished:
         _doubt_vanished(tx, host.name, vanished, actor)
 
 
