@@ -280,6 +280,9 @@ def swap_demand(tx: Tx, taker: Claim, other: Claim | None, job_id: int, *, evide
                     host=claim.host,
                 )
             )
+    if other is None:
+        # The job that the taker stood for has no claim any more, and may be claimed at once.
+        tx.nudges.add("dispatch")
     return msgspec.structs.replace(
         taker,
         job_id=job_id,

@@ -146,12 +146,12 @@ def test_a_fault_in_force_excuses_its_own_time_and_no_more() -> None:
     one = troubles.begin("agent_cut", "host-0")
     now[0] = 130.0
     troubles.end(one)
-    assert troubles.clear_seconds(50.0, 300.0, "host-0") == 50.0 + 150.0
+    assert troubles.clear_seconds(50.0, 300.0, "host-0") == 50.0 + 130.0
     assert troubles.clear_seconds(50.0, 300.0, "host-1") == 250.0
     assert troubles.during(50.0, 90.0, "host-0") == ()
     now[0] = 200.0
     two = troubles.begin("github_cut")
     now[0] = 240.0
     troubles.end(two)
-    # Pauses have doubled meanwhile: 40 s more, and the usual 20.
-    assert troubles.clear_seconds(190.0, 400.0, "host-1") == 10.0 + 100.0
+    # Pauses have doubled meanwhile: 40 s more, and the usual 40.
+    assert troubles.clear_seconds(190.0, 400.0, "host-1") == 10.0 + 80.0

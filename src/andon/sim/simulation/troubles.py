@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import msgspec
 
-AFTERMATH_S = 20.0
-"""What a fault costs after its end: connections come back, a failing pass has its pause."""
+from andon.agent.timing import Timing
+
+AFTERMATH_S = Timing().answer + Timing().longest_retry
+"""What a fault costs after its end: a sync that was under way is given up after 35 s, and tried again 5 s later."""
 _BACKED_OFF_FROM = frozenset({"github_cut", "github_limits", "token_expires"})
 """After these pauses double (R20): the next try may be as far away as the fault lasted."""
 
