@@ -157,7 +157,7 @@ class RepositorySweep:
         self._gone = {key: looks for key, looks in self._gone.items() if key in believed}
         return None
 
-    def _young(self, found: dict[Key, RunObject], believed: set[Key], at: datetime | None, started: float) -> set[Key]:
+    def _young(self, found: dict[Key, RunObject], believed: set[Key], at: datetime, started: float) -> set[Key]:
         """Runs that began just now, and are not read yet."""
         before, self._started = self._started, started
         if at is None or self._always or before is None or started - before > SOON_S:
