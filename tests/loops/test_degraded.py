@@ -164,8 +164,8 @@ def test_a_host_that_is_away_keeps_its_job_and_its_report(store: Store, clock: V
         host = await world.store.read(lambda connection: hosts.get_host(connection, "host-a"))
         assert host is not None and host.observed is HostObserved.SILENT
         assert (await world.claim(busy.id)).state is ClaimState.BUSY
-        assert await world.store.read(hosts.free_slots) == [], "its slots are no capacity"
-        assert (await why(flight, "queued")).cause == "no_runner"
+        waits = await why(flight, "queued")
+        assert (waits.cause, waits.facts["closed"]) == ("no_runner", {"silent": 8}), "its slots are no capacity"
         # Its runner ends the job without anybody: the report is kept until it is taken.
         world.clock.advance(60)
         flight.host.step()
