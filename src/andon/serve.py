@@ -39,6 +39,7 @@ from andon.runtime.files import make_secret, read_secret
 from andon.runtime.ids import Ids, new_secret
 from andon.runtime.logging import Logger, logger
 from andon.runtime.loop import Loop
+from andon.runtime.this_machine import this_machine
 from andon.store import jobs, meta
 from andon.store.announcements import EVERYTHING
 from andon.store.intake import Intake
@@ -121,7 +122,7 @@ class Wiring:
             "budgets": self._loop("budgets", self._budgets.run_once, periods.budgets),
             "claims": self._loop("claims", ClaimDeadlines(self.fleet).run_once, periods.claims),
             "hosts": self._loop("hosts", HostLiveness(self.fleet).run_once, periods.hosts),
-            "incidents": self._loop("incidents", KeepIncidents(self.fleet).run_once, periods.incidents),
+            "incidents": self._loop("incidents", KeepIncidents(self.fleet, this_machine()).run_once, periods.incidents),
             "knock": self._loop("knock", Knock(self.fleet).run_once, periods.knock),
             "registrations": self._loop("registrations", Registrations(self.fleet).run_once, periods.registrations),
             "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),

@@ -64,7 +64,8 @@ class FakeServer:
         path = urlsplit(asked).path
         query = {key: values[0] for key, values in parse_qs(urlsplit(asked).query).items()}
         if path in self.answers:
-            return self.answers[path]
+            status, body = self.answers[path]
+            return status, body(query) if callable(body) else body
         if path == "/api/v1/hosts":
             return self._page(self.hosts, query)
         if path == "/api/v1/jobs":

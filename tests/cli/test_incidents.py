@@ -42,3 +42,18 @@ def test_what_is_over_is_none(andon: Any, server: Any) -> None:
     ran = andon("incidents", "--state", "open", "--server", server.url)
     assert (ran.code, ran.out) == (0, "No incidents.\n")
     assert any("state=open" in path for path in server.asked)
+
+
+def test_an_old_open_one_is_not_hidden_by_newer_ones_that_are_over(andon: Any, server: Any) -> None:
+    closed = [incident(id=f"inc_{number}", state="closed", closed_at=stamp(minutes=1)) for number in range(9, 6, -1)]
+    old = incident(id="inc_2", title="Host host-b does not report")
+
+    def answer(query: dict[str, str]) -> dict[str, Any]:
+        items = {"open": [old], "easing": []}.get(query.get("state", ""), closed)
+        return {"items": items[: int(query["limit"])], "next": "inc_8" if items is closed else None}
+
+    server.answers["/api/v1/incidents"] = (200, answer)
+    ran = andon("incidents", "--limit", "2", "--json", "--server", server.url)
+    assert ran.code == 1, ran.err
+    assert [each["id"] for each in ran.json["items"]] == ["inc_9", "inc_2"]
+    assert ran.code == 1

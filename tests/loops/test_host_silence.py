@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from andon.loops.hosts import HostLiveness
 from andon.loops.leadership import LEADER, TERMS
 from andon.model.host_states import SILENT_AFTER, HostObserved
@@ -106,5 +108,29 @@ def test_after_another_one_led_hosts_may_speak_first(play: Any) -> None:
         await world.store.write(lambda tx: take(tx, LEADER, "other", lasts=TERMS.lasts, alone=True))
         await world.pass_time(STEP_S)
         await gets_its_time(world, liveness)
+
+    play(story)
+
+
+def test_a_write_that_had_to_wait_marks_nobody(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: Any) -> None:
+        liveness = await listening(world)
+        await listen(world, liveness, 40, heard=False)
+        write = world.fleet.write
+
+        async def stands_still(work: Any) -> Any:
+            # Reports wait behind it: nobody was heard, and everybody spoke.
+            world.clock.advance(6)
+            return await write(work)
+
+        monkeypatch.setattr(world.fleet, "write", stands_still)
+        await world.pass_time(STEP_S)
+        await liveness.run_once()
+        monkeypatch.undo()
+        assert await observed(world) is HostObserved.REPORTING
+        await world.pass_time(0)
+        await world.report()
+        await listen(world, liveness, 60, heard=True)
+        assert await observed(world) is HostObserved.REPORTING
 
     play(story)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from andon.github.health import Health
 from andon.loops.hosts import HostLiveness
 from andon.loops.incidents import KeepIncidents, follow
 from andon.loops.leadership import LEADER, TERMS
@@ -178,6 +179,43 @@ def test_cut_off_from_everybody_is_our_own_incident_and_no_other(play: Any) -> N
         assert await watch.states() == [("controlplane.asleep", "fleet", "easing")]
         await watch.go(300, heard=("host-a", "host-b"))
         assert await watch.states() == [("controlplane.asleep", "fleet", "closed")]
+
+    play(story)
+
+
+def test_a_start_while_cut_off_does_not_call_the_fleet_lost(play: Any) -> None:
+    async def story(world: Any) -> None:
+        watch = Watch(world)
+        await watch.start("host-b")
+        # Whoever led before called the hosts silent, and came no further.
+        world.cut_off()
+        watch.loops = (HostLiveness(world.fleet),)
+        await watch.go(60)
+        # Another process: it has heard nobody and asked nothing; only the tables are as they were.
+        world._transport.health = Health()
+        world.configure(world.config)
+        watch.loops = (KeepIncidents(world.fleet), HostLiveness(world.fleet), Knock(world.fleet))
+        await watch.go(180)
+        assert await watch.states() == [("controlplane.asleep", "fleet", "open")]
+
+    play(story)
+
+
+def test_an_easing_incident_closes_only_while_it_is_seen_that_its_cause_is_gone(play: Any) -> None:
+    async def story(world: Any) -> None:
+        watch = Watch(world)
+        await watch.start("host-b")
+        world.fault(**DOWN)
+        await watch.go(60, heard=("host-a", "host-b"))
+        world.github.faults.active.clear()
+        await watch.go(30, heard=("host-a", "host-b"))
+        assert await watch.states() == [("github.down", "api", "easing")]
+        unknown = ApiFact(answered_at=None, failing_since=None)
+        for _ in range(60):
+            world.clock.advance(STEP_S)
+            at = Situation(now=world.clock.now(), hosts=(), api=unknown, heard_since=None)
+            await world.store.write(lambda tx, at=at: follow(tx, [], at))
+        assert await watch.states() == [("github.down", "api", "easing")], "nobody asked: nothing is known"
 
     play(story)
 

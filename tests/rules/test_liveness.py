@@ -1,6 +1,7 @@
 """The joined views: every combination has a verdict, and none leads to harm (R28, R33, R35, R39)."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,9 @@ def test_no_verdict_leads_to_harm(github: GitHubView, process: ProcessView, hear
 )
 def test_named_verdicts(github: GitHubView, process: ProcessView, heartbeat: Heartbeat, name: str) -> None:
     assert judge(github, process, heartbeat).name == name
+
+
+def test_the_documentation_shows_the_table_as_it_is() -> None:
+    shown = (Path(__file__).parents[2] / "docs" / "liveness.md").read_text(encoding="utf-8")
+    told = [line.rsplit("| `", 1)[1] for line in shown.splitlines() if "| `" in line]
+    assert told == [f"{r.verdict.name}` | {r.verdict.follows.value} | {r.verdict.reason} |" for r in VIEWS]

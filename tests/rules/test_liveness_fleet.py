@@ -196,3 +196,41 @@ def test_an_incident_is_cleared_by_evidence_alone() -> None:
 def test_every_code_has_a_kind_whose_quiet_time_fits_the_table() -> None:
     assert set(KINDS) == set(IncidentCode)
     assert all(at(0) + kind.quiet <= at(0) + INCIDENTS.limit(IncidentState.EASING) for kind in KINDS.values())
+
+
+def test_not_asked_yet_is_no_evidence() -> None:
+    unasked = ApiFact(answered_at=None, failing_since=None)
+    lost = (host("a", 60), host("b", 70))
+    assert codes(a_situation(*lost, api=unasked)) == [], "a start while we are cut off looks just so"
+    assert codes(a_situation(*lost, api=unasked, may_ask=False)) == ["fleet.silent fleet"]
+    old = ApiFact(answered_at=NOW - timedelta(minutes=10), answering_since=START, failing_since=None)
+    assert codes(a_situation(*lost, api=old)) == [], "an old answer says nothing of now"
+
+
+def test_github_is_judged_from_its_first_failure() -> None:
+    # The last answer is old, as after a quiet time; the trouble began a moment ago.
+    quiet = NOW - timedelta(seconds=100)
+    burst = ApiFact(answered_at=quiet, failing_since=NOW - timedelta(seconds=1), failures=9)
+    assert codes(a_situation(host("a", 5), api=burst)) == []
+
+
+def test_one_5xx_does_not_hide_the_silence_after_it() -> None:
+    api = ApiFact(answered_at=None, failing_since=NOW - timedelta(seconds=40), failures=6, unanswered=5)
+    assert codes(a_situation(host("a", 60), host("b", 70), api=api)) == ["controlplane.asleep fleet"]
+
+
+def test_a_spare_that_was_put_aside_does_not_split_a_lost_fleet() -> None:
+    many = [host(f"h{number}", 60) for number in range(20)]
+    spare = host("spare", intent=Intent.CORDONED)
+    situation = a_situation(*many, spare)
+    assert codes(situation) == ["fleet.silent fleet"]
+    assert cleared(IncidentCode.FLEET_SILENT, "fleet", situation) is None
+
+
+def test_a_host_on_our_own_machine_proves_nothing_of_the_network() -> None:
+    own = host("own", local=True)
+    assert codes(a_situation(own, host("b", 60), host("c", 60), api=SILENT)) == ["controlplane.asleep fleet"]
+    assert codes(a_situation(own, host("b", 60), api=ANSWERS)) == ["host.silent b"]
+    assert codes(a_situation(own, api=SILENT)) == ["github.down api"]
+    both = a_situation(own, host("other", 60, local=True), api=SILENT)
+    assert codes(both) == ["host.silent other", "github.down api"], "a wire that does not leave the machine"

@@ -97,3 +97,11 @@ def test_an_end_that_we_ordered_is_ours() -> None:
     ended_before = a_claim(state=ClaimState.RELEASED, since=at(12), ended_at=at(10), signal=2)
     found = [cause_of_claim(each) for each in (given_up, ended_before, a_claim())]
     assert [each and each.name for each in found] == ["stopped", "interrupted", None]
+
+
+@pytest.mark.parametrize("phrase", [phrase for row in CAUSES for phrase in row.phrases if phrase != "Running job:"])
+def test_the_rest_of_a_jobs_name_at_a_cut_decides_nothing(phrase: str) -> None:
+    # The agent keeps the last 4 KiB, and the name of the job began before that.
+    name = f"{phrase} {'x' * 4500}{phrase}"
+    printed = f"{STAMP}Running job: {name}\n{STAMP}Listening for Jobs\n"
+    assert cause_of(42, None, printed[-4096:]) is UNKNOWN

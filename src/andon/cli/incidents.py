@@ -15,6 +15,7 @@ from andon.runtime.clock import SystemClock
 
 State = Literal["open", "easing", "closed"]
 _SHOWN_JOBS = 5
+_PATH = "/api/v1/incidents"
 
 
 def incidents(
@@ -27,11 +28,14 @@ def incidents(
     token_file: TokenFile = None,
     json: Json = False,
 ) -> int:
-    """The newest incidents. Exit code 1: one of those shown is open."""
-    filters = {} if state is None else {"state": state}
+    """The newest incidents, and every older one that is not over. Exit code 1: one of those shown is open."""
 
     async def work(reader: Reader) -> tuple[dict[str, Any], list[IncidentView]]:
-        page = await reader.list("/api/v1/incidents", filters, limit=limit)
+        page = await reader.list(_PATH, {} if state is None else {"state": state}, limit=limit)
+        if state is None and page["next"]:
+            # What is over and newer must not hide what is still wrong.
+            live = [(await reader.list(_PATH, {"state": each}, limit=limit))["items"] for each in ("open", "easing")]
+            page["items"] = _first([*live[0], *live[1], *page["items"]], limit)
         return page, reader.typed(page["items"], list[IncidentView])
 
     page, found = read(work, config=config, data=data, server=server, token_file=token_file)
@@ -40,6 +44,12 @@ def incidents(
     else:
         _print(found)
     return FINDING if any(each.state == IncidentState.OPEN for each in found) else FINE
+
+
+def _first(items: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """The first of them, each once, the newest on top."""
+    kept = list({each["id"]: each for each in reversed(items)}.values())[::-1][:limit]
+    return sorted(kept, key=lambda each: each["id"], reverse=True)
 
 
 def _print(found: list[IncidentView]) -> None:

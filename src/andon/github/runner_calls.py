@@ -63,9 +63,9 @@ class RunnerCalls(Asking):
         """One registration. GONE: it is not there."""
         return await self._ask(_call("GET", scope, f"/{runner_id}", "/{id}", priority=priority), RunnerObject)
 
-    async def delete_runner(self, scope: Scope, runner_id: int) -> Failed | None:
+    async def delete_runner(self, scope: Scope, runner_id: int, *, priority: Priority = Priority.ACT) -> Failed | None:
         """Removes a registration. INVALID (422): it is running a job. GONE: it is not there."""
-        return await self._do(_call("DELETE", scope, f"/{runner_id}", "/{id}"))
+        return await self._do(_call("DELETE", scope, f"/{runner_id}", "/{id}", priority=priority))
 
     async def runner_labels(self, scope: Scope, runner_id: int) -> tuple[RunnerLabel, ...] | Failed:
         """A runner's labels, the read-only ones included."""

@@ -210,7 +210,7 @@ class Transport:
         again = False
         if isinstance(outcome, Failed) and EFFECTS[outcome.kind].drops_token:
             again = self._credentials.rejected(grant) and not errand.last
-        self.health.came(outcome, now.at)
+        self.health.came(outcome, now.at, answer.headers)
         budget.answered(ticket, answer.headers, outcome, now, counted=answer.status != 304, final=not again)
         if call.conditional and answer.status == 200 and isinstance(outcome, Got) and is_whole(outcome.body):
             self._etags.keep(key, outcome)

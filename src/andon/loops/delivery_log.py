@@ -19,7 +19,7 @@ from andon.rules.redelivery import SLACK
 PAGES = 10
 """Of a hundred tries each, in one pass: the quota is for others too."""
 READ_LASTS = timedelta(hours=1)
-"""A read that is not through by then begins anew."""
+"""A read that has got no page for so long begins anew: its cursor may be none any more."""
 
 Unknown = Callable[[Collection[str]], Awaitable[set[str]]]
 """Those of the GUIDs that are neither here nor asked for."""
@@ -35,11 +35,26 @@ class _Reading(msgspec.Struct, kw_only=True):
     """A read that is under way."""
 
     began: datetime
+    moved: datetime
+    """When its last page came."""
+    wanted: set[str] = set()
+    """GUIDs whose success is looked for."""
     status: Literal["failure", "success"] = "failure"
     cursor: str | None = None
     tries: list[SentTry] = []
     until: datetime | None = None
     """Older ones are of no use; None: all that GitHub lists."""
+    arrives: bool = False
+    """A success was kept: the newest, which shows whether what GitHub sends arrives."""
+
+    def is_of_use(self, one: DeliveryObject) -> bool:
+        """Whether a try is kept. A busy fleet has some hundred thousand successes in three days."""
+        if _is_before(one, self.until):
+            return False
+        if self.status == "success" and one.guid not in self.wanted:
+            first, self.arrives = not self.arrives, True
+            return first
+        return True
 
 
 class DeliveryLog:
@@ -51,6 +66,8 @@ class DeliveryLog:
         """By GUID, the deliveries that are to be asked for, the oldest first."""
         self.trials = 0
         """How many trials in a row were made while nothing arrived."""
+        self.failed = 0
+        """How many passes in a row got no page."""
         self.due = 0.0
         """When it is looked at next, in seconds of the monotonic clock."""
         self._github = github
@@ -66,9 +83,9 @@ class DeliveryLog:
 
     async def read(self, now: datetime, unknown: Unknown) -> Whole | Failed | None:
         """Reads on; None while the end is not reached."""
-        if self._reading is None or now - self._reading.began > READ_LASTS:
+        if self._reading is None or now - self._reading.moved > READ_LASTS:
             until = None if self._read_to is None else self._read_to - SLACK
-            self._reading = _Reading(began=now, until=until)
+            self._reading = _Reading(began=now, moved=now, until=until)
         reading = self._reading
         for _ in range(PAGES):
             page = await self._github.deliveries(self.log, status=reading.status, cursor=reading.cursor)
@@ -77,7 +94,8 @@ class DeliveryLog:
                     # The cursor is none any more.
                     self._reading = None
                 return page
-            reading.tries += [_try(one) for one in page.items if not _is_before(one, reading.until)]
+            reading.moved = now
+            reading.tries += [_try(one) for one in page.items if reading.is_of_use(one)]
             reading.cursor = page.next
             if page.next is not None and not any(_is_before(one, reading.until) for one in page.items):
                 continue
@@ -94,6 +112,7 @@ class DeliveryLog:
         if not wanted and not self.waiting:
             return False
         oldest = min((one.at for one in reading.tries if one.guid in wanted), default=reading.began)
+        reading.wanted = wanted | self.waiting.keys()
         reading.status, reading.cursor, reading.until = "success", None, oldest - SLACK
         return True
 

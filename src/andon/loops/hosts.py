@@ -4,14 +4,18 @@ Silence is evidence only while somebody could listen. After a start, a change of
 without database, or a pause of this process, hosts are first given time to speak.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from andon.loops.fleet import Fleet
 from andon.model.host_states import SILENT_AFTER
 from andon.store import hosts
+from andon.store.transaction import Tx
 
 UNHEARD = timedelta(seconds=15)
 """So long after the last good pass it is not sure any more that reports could be heard."""
+
+SLOW = timedelta(seconds=5)
+"""A transaction that began so late waited for the database, and reports wait behind it."""
 
 
 class HostLiveness:
@@ -37,8 +41,13 @@ class HostLiveness:
         if unheard or lease.generation != self._generation:
             self._listens_since = monotonic
         if monotonic - self._listens_since >= SILENT_AFTER.total_seconds():
-            for name in await self._fleet.write(lambda tx: hosts.fall_silent(tx, tx.now - SILENT_AFTER)):
+            for name in await self._fleet.write(lambda tx: _fall_silent(tx, now)):
                 self._fleet.log.warning("host.silent", host=name)
         # Only now: a pass whose transaction failed is none.
         self._generation, self._last = lease.generation, (monotonic, now)
         return None
+
+
+def _fall_silent(tx: Tx, asked: datetime) -> list[str]:
+    """Marks who is silent. One that had to wait says nothing: the next pass looks."""
+    return [] if tx.now - asked > SLOW else hosts.fall_silent(tx, tx.now - SILENT_AFTER)

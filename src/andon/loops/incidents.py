@@ -12,17 +12,23 @@ from sqlalchemy import Connection
 from andon.loops.fleet import Fleet
 from andon.model.host_states import HostObserved
 from andon.model.incident_kinds import IncidentCode
+from andon.model.incident_states import IncidentState
 from andon.model.nouns import Incident
-from andon.rules.liveness_fleet import Finding, HostFact, Situation, cleared, verdicts
-from andon.store import claims, hosts, incidents
+from andon.rules.liveness_fleet import JUDGED, Finding, HostFact, Situation, cleared, verdicts
+from andon.store import claims, hosts, incidents, registrations
 from andon.store.transaction import Tx
+
+CLAIMS_OF = timedelta(hours=25)
+"""Work so old still makes its place one to ask at (as loop:knock does)."""
 
 
 class KeepIncidents:
     """One pass opens, eases and closes."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, machine: str | None = None) -> None:
+        """`machine`: the boot id of the machine that this runs on; None: not known."""
         self._fleet = fleet
+        self._machine = machine
         self._left: tuple[float, datetime] | None = None
         """By both clocks, when the last call ended: between two calls nothing of ours should take long."""
         self._generation: int | None = None
@@ -52,7 +58,10 @@ class KeepIncidents:
             return
         watched = lease.generation == self._generation
         now = self._fleet.clock.now()
-        known, live = await self._fleet.store.read(_read)
+        since = now - CLAIMS_OF
+        (known, live), places = await self._fleet.store.read(
+            lambda connection: (_read(connection, self._machine), registrations.places_of_claims(connection, since))
+        )
         if not any(host.observed is HostObserved.REPORTING for host in known):
             self._heard_since = None
         elif self._heard_since is None:
@@ -62,6 +71,7 @@ class KeepIncidents:
             hosts=known,
             api=self._fleet.github.health(),
             heard_since=self._heard_since,
+            may_ask=bool(places or self._fleet.repositories()),
             pause=pause if watched else None,
             counted=counted,
         )
@@ -90,9 +100,10 @@ def follow(tx: Tx, found: Sequence[Finding], at: Situation) -> None:
             incidents.past_deadline(tx, incident)
             continue
         reason = cleared(incident.code, incident.subject_id, at)
-        if reason is not None and incident.state is incidents.IncidentState.OPEN:
+        if reason is not None and incident.state is IncidentState.OPEN:
             incidents.ease(tx, incident, reason)
-        else:
+        elif reason is not None or incident.state is IncidentState.OPEN or incident.code not in JUDGED:
+            # An easing one closes while it is seen that its cause is gone, never because nobody could look.
             incidents.past_deadline(tx, incident)
 
 
@@ -114,7 +125,7 @@ def _cause(finding: Finding, live: Sequence[Incident]) -> str | None:
     return None
 
 
-def _read(connection: Connection) -> tuple[list[HostFact], list[Incident]]:
+def _read(connection: Connection, machine: str | None) -> tuple[list[HostFact], list[Incident]]:
     _, live_by_host = claims.live_counts(connection)
     known = [
         HostFact(
@@ -123,6 +134,7 @@ def _read(connection: Connection) -> tuple[list[HostFact], list[Incident]]:
             intent=host.intent,
             last_seen=host.last_seen,
             works=bool(live_by_host.get(host.name)),
+            local=machine is not None and host.boot_id == machine,
         )
         for host in hosts.all_hosts(connection)
     ]

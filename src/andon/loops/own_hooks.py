@@ -1,7 +1,7 @@
 """Which webhooks at GitHub send to this control plane: of repositories, organisations, or the App."""
 
 from andon.github.hook_payloads import HookLog
-from andon.github.outcomes import Failed
+from andon.github.outcomes import Failed, FailureClass
 from andon.github.scope import Scope, repository_scope
 from andon.loops.fleet import Fleet
 from andon.rules.doctor_hook import is_ours
@@ -19,16 +19,25 @@ class OwnHooks:
         self._fleet = fleet
         self._address = address
         self._found: dict[Scope | None, tuple[HookLog, ...]] = {}
-        self._ask_at = 0.0
+        self._asked: dict[Scope | None, tuple[float, bool]] = {}
+        """When each place was asked (seconds of the monotonic clock), and whether it answered."""
 
     async def logs(self) -> tuple[HookLog, ...]:
         """The log of each webhook that sends to our address."""
-        now = self._fleet.clock.monotonic()
-        if now >= self._ask_at:
-            answered = await (self._of_app() if self._fleet.config.github.app_id is not None else self._of_places())
-            found = any(self._found.values())
-            self._ask_at = now + (REFRESH_S if answered and found else AGAIN_S)
+        for place in self._places():
+            if self._is_due(place):
+                answered = await self._ask(place)
+                self._asked[place] = (self._fleet.clock.monotonic(), answered)
         return tuple(log for logs in self._found.values() for log in logs)
+
+    def _is_due(self, place: Scope | None) -> bool:
+        """One place that is out of reach is asked again by itself, not all the others with it."""
+        at, answered = self._asked.get(place, (float("-inf"), False))
+        pause = REFRESH_S if answered and any(self._found.values()) else AGAIN_S
+        return self._fleet.clock.monotonic() - at >= pause
+
+    async def _ask(self, place: Scope | None) -> bool:
+        return await (self._of_app() if place is None else self._of_place(place))
 
     async def _of_app(self) -> bool:
         hook = await self._fleet.github.app_hook()
@@ -38,17 +47,18 @@ class OwnHooks:
         self._found[None] = (HookLog(),) if is_ours(hook.url, self._address) else ()
         return True
 
-    async def _of_places(self) -> bool:
-        answered = True
-        for scope in self._scopes():
-            hooks = await self._fleet.github.hooks(scope)
-            if isinstance(hooks, Failed):
-                self._not_listed(scope.repository or scope.owner, hooks)
-                answered = False
-                continue
-            ours = [hook for hook in hooks.items if is_ours(hook.config.url, self._address)]
-            self._found[scope] = tuple(HookLog(scope=scope, hook_id=hook.id) for hook in ours)
-        return answered
+    async def _of_place(self, scope: Scope) -> bool:
+        hooks = await self._fleet.github.hooks(scope)
+        if isinstance(hooks, Failed):
+            self._not_listed(scope.repository or scope.owner, hooks)
+            # That there is nothing to see for us is an answer: a person has no webhooks.
+            return hooks.kind in (FailureClass.GONE, FailureClass.FORBIDDEN)
+        ours = [hook for hook in hooks.items if is_ours(hook.config.url, self._address)]
+        self._found[scope] = tuple(HookLog(scope=scope, hook_id=hook.id) for hook in ours)
+        return True
+
+    def _places(self) -> list[Scope] | list[None]:
+        return [None] if self._fleet.config.github.app_id is not None else self._scopes()
 
     def _scopes(self) -> list[Scope]:
         owners = [Scope(owner=owner.login, repository=None) for owner in self._fleet.config.owner]

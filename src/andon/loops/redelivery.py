@@ -7,12 +7,12 @@ however long it was away. What it orders is performed by `acts.redeliver`, on th
 from collections.abc import Collection
 
 from andon.github.hook_payloads import HookLog
-from andon.github.outcomes import Failed
+from andon.github.outcomes import Failed, FailureClass
 from andon.loops.delivery_log import DeliveryLog, Whole
 from andon.loops.fleet import Fleet
 from andon.loops.own_hooks import OwnHooks
 from andon.rules.doctor_hook import SentTry
-from andon.rules.redelivery import AT_ONCE, how_many, is_open, lost, period_s, trial_pause_s
+from andon.rules.redelivery import AT_ONCE, how_many, is_open, lost, period_s, retry_pause_s, trial_pause_s
 from andon.store import redeliveries
 from andon.store.redeliveries import Order
 
@@ -48,14 +48,18 @@ class Redelivery:
 
     async def _look(self, log: DeliveryLog) -> float | None:
         """Reads one log on, and orders what is missing; gives the seconds to its next look, None: as usual."""
+        if log.waiting and not await self._room():
+            # What was found has to wait anyway: the log is not read for that.
+            return GOES_ON_S
         got = await log.read(self._fleet.clock.now(), self._unknown)
+        log.failed = log.failed + 1 if isinstance(got, Failed) else 0
         if got is None:
             return GOES_ON_S
         if isinstance(got, Failed):
             self._fleet.log.warning(
                 "deliveries.not_listed", where=log.name, failure=got.kind.value, message=got.message
             )
-            return None
+            return retry_pause_s(log.failed) if got.kind is FailureClass.RETRY_LATER else None
         await self._sort(log, got)
         if not log.waiting:
             log.trials = 0
@@ -76,8 +80,12 @@ class Redelivery:
         both = [one for guid, one in (log.waiting | found).items() if guid in wanted]
         log.waiting = {one.guid: one for one in sorted(both, key=lambda one: (one.at, one.guid))}
 
+    async def _room(self) -> int:
+        """How many more requests may be ordered."""
+        return max(0, AT_ONCE - await self._fleet.store.read(redeliveries.waiting))
+
     async def _order(self, log: DeliveryLog, *, open_: bool) -> float | None:
-        room = AT_ONCE - await self._fleet.store.read(redeliveries.waiting)
+        room = await self._room()
         now = list(log.waiting.values())[: how_many(open_=open_, room=room)]
         orders = [Order(sent=one, payload=_payload(log.log, one)) for one in now]
         ordered = await self._fleet.write(lambda tx: redeliveries.order(tx, orders))

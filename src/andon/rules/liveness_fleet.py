@@ -19,13 +19,25 @@ from andon.model.wire import HOLD_SECONDS
 HEARD_LATER = timedelta(seconds=HOLD_SECONDS + 2)
 """Hosts speak at least every 25 s: one heard this much later than another was heard after that one's silence
 began, and does not share its cause."""
-FAILING_FOR = timedelta(seconds=30)
+FAILING_FOR = timedelta(seconds=20)
+"""From the first failure to the judgement: not from the last answer, which may be older than the trouble."""
 FAILURES = 3
 UNANSWERED = 2
-"""So many failures in a row, or so many of which none was an answer at all, are an outage and no accident."""
+"""So many failures in a row, or so many at its end that were no answer at all, are an outage and no accident."""
+ANSWER_LASTS = timedelta(seconds=150)
+"""An older answer says nothing of now; the knock asks at least every two minutes."""
 ASLEEP = timedelta(seconds=60)
 """A pause of our own that is shorter is nothing to tell of."""
 FLEET = "fleet"
+JUDGED = frozenset(
+    {
+        IncidentCode.HOST_SILENT,
+        IncidentCode.FLEET_SILENT,
+        IncidentCode.GITHUB_DOWN,
+        IncidentCode.CONTROL_PLANE_ASLEEP,
+    }
+)
+"""The kinds that `verdicts` opens and `cleared` shows the end of."""
 
 
 class HostFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +49,8 @@ class HostFact(msgspec.Struct, frozen=True, kw_only=True):
     last_seen: datetime | None
     works: bool
     """A live claim stands on it."""
+    local: bool = False
+    """It runs on the machine of this control plane: that it is heard proves nothing of the network."""
 
     @property
     def counts(self) -> bool:
@@ -76,11 +90,12 @@ class ApiFact(msgspec.Struct, frozen=True, kw_only=True):
     def reach(self, now: datetime) -> Reach:
         """The judgement; a few failures are none yet."""
         if self.failing_since is None:
-            return Reach.UNKNOWN if self.answered_at is None else Reach.ANSWERS
-        began = self.failing_since if self.answered_at is None else self.answered_at
-        if now - began < FAILING_FOR:
+            lately = self.answered_at is not None and now - self.answered_at <= ANSWER_LASTS
+            return Reach.ANSWERS if lately else Reach.UNKNOWN
+        if now - self.failing_since < FAILING_FOR:
             return Reach.UNKNOWN
-        if self.unanswered == self.failures and self.unanswered >= UNANSWERED:
+        if self.unanswered >= UNANSWERED:
+            # A 5xx before it does not make a silence of now an answer.
             return Reach.SILENT
         return Reach.FAILS if self.failures >= FAILURES else Reach.UNKNOWN
 
@@ -93,6 +108,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     api: ApiFact
     heard_since: datetime | None
     """Since when somebody has been heard without a break; None: nobody is heard."""
+    may_ask: bool = True
+    """There is a place at GitHub to ask; where there is none its silence is no sign, and never ends."""
     pause: timedelta | None = None
     """How long this process just did nothing, while nobody else led; None: nobody can tell."""
     counted: timedelta | None = None
@@ -130,17 +147,24 @@ def verdicts(at: Situation) -> tuple[Finding, ...]:
     silent = [host for host in known if host.observed is HostObserved.SILENT]
     # Whoever speaks is heard, put aside or not.
     heard = [host for host in at.hosts if host.observed is HostObserved.REPORTING]
+    far = [host for host in heard if not host.local]
+    spared = heard and not any(host.counts for host in heard) and len(silent) > 1
     reach = at.api.reach(at.now)
-    if silent and not heard and reach is Reach.SILENT:
+    away = silent if not heard else [host for host in silent if not host.local]
+    if away and not far and reach is Reach.SILENT:
         names = tuple(host.name for host in silent)
-        title = "The control plane is cut off: no host reports, and GitHub does not answer"
+        who = "no host" if not heard else "no host of another machine"
+        title = f"The control plane is cut off: {who} reports, and GitHub does not answer"
         return tuple(made) or (_own(title, {"hosts": list(names), **_api_facts(at.api)}),)
     if silent and not heard:
         if reach is Reach.FAILS or (reach is Reach.ANSWERS and _settled(at.api.answering_since, at.now)):
             made.append(_fleet(silent, at.api))
-        elif reach is Reach.UNKNOWN and at.api.failing_since is None:
-            # GitHub was never asked: there is nothing of ours there.
+        elif reach is Reach.UNKNOWN and not at.may_ask:
+            # Nothing of ours is at GitHub, so no answer of its will ever tell. Not asked yet is another matter.
             made.append(_fleet(silent, at.api))
+    elif spared and _settled(at.heard_since, at.now):
+        # One cause took all that should work; only what was put aside is left, and does not work anyway.
+        made.append(_fleet(silent, at.api, tuple(host.name for host in heard)))
     elif _settled(at.heard_since, at.now):
         latest = max((host.last_seen for host in heard if host.last_seen is not None), default=at.now)
         made += [_host(host) for host in silent if host.last_seen is None or latest - host.last_seen >= HEARD_LATER]
@@ -155,7 +179,7 @@ def verdicts(at: Situation) -> tuple[Finding, ...]:
 
 def cleared(code: IncidentCode, subject_id: str, at: Situation) -> str | None:
     """What shows that the cause of an open incident is gone; None: nothing does, and it stays as it is."""
-    heard = [host.name for host in at.hosts if host.observed is HostObserved.REPORTING]
+    heard = [host for host in at.hosts if host.observed is HostObserved.REPORTING]
     reach = at.api.reach(at.now)
     if code is IncidentCode.HOST_SILENT:
         host = next((host for host in at.hosts if host.name == subject_id), None)
@@ -167,11 +191,14 @@ def cleared(code: IncidentCode, subject_id: str, at: Situation) -> str | None:
     if code is IncidentCode.FLEET_SILENT:
         if not any(host.counts for host in at.hosts):
             return "no host is left that should report"
-        return f"{heard[0]} reports again" if heard else None
+        # What was put aside does not stand for what should work, unless that is one host, which is its own verdict.
+        silent = [host for host in at.hosts if host.counts and host.observed is HostObserved.SILENT]
+        back = next((host for host in heard if host.counts or len(silent) < 2), None)
+        return f"{back.name} reports again" if back is not None else None
     if code is IncidentCode.GITHUB_DOWN:
         return "GitHub's API answers again" if reach is Reach.ANSWERS else None
     if code is IncidentCode.CONTROL_PLANE_ASLEEP and at.slept is None:
-        if heard or not any(host.counts for host in at.hosts):
+        if any(not host.local for host in heard) or not any(host.counts for host in at.hosts):
             return "the control plane is awake, and whoever reports is heard"
         return "the control plane is awake, and GitHub answers it" if reach in (Reach.ANSWERS, Reach.FAILS) else None
     return None
@@ -184,10 +211,10 @@ def _settled(since: datetime | None, now: datetime) -> bool:
 
 def _heard_since(known: Sequence[HostFact], api: ApiFact) -> bool:
     """Whether somebody was heard after GitHub fell silent: then it is not we who are cut off."""
-    began = api.failing_since
-    if not known or began is None:
+    began, far = api.failing_since, [host for host in known if not host.local]
+    if not far or began is None:
         return True
-    return any(host.last_seen is not None and host.last_seen > began for host in known)
+    return any(host.last_seen is not None and host.last_seen > began for host in far)
 
 
 def _own(title: str, facts: dict[str, object]) -> Finding:
@@ -195,15 +222,19 @@ def _own(title: str, facts: dict[str, object]) -> Finding:
     return Finding(code=code, subject_kind="controlplane", subject_id=FLEET, title=title, facts=facts)
 
 
-def _fleet(silent: Sequence[HostFact], api: ApiFact) -> Finding:
+def _fleet(silent: Sequence[HostFact], api: ApiFact, aside: tuple[str, ...] = ()) -> Finding:
     names = tuple(host.name for host in silent)
-    count = "The only host is" if len(names) == 1 else f"All {len(names)} hosts are"
+    title = "No host reports: the only host is silent"
+    if aside:
+        title = f"All {len(names)} hosts that should work are silent; only what was put aside reports"
+    elif len(names) > 1:
+        title = f"No host reports: all {len(names)} hosts are silent"
     return Finding(
         code=IncidentCode.FLEET_SILENT,
         subject_kind=FLEET,
         subject_id=FLEET,
-        title=f"No host reports: {count} silent",
-        facts={"hosts": list(names), "last_seen": _latest(silent), **_api_facts(api)},
+        title=title,
+        facts={"hosts": list(names), "put_aside": list(aside), "last_seen": _latest(silent), **_api_facts(api)},
         hosts=names,
     )
 

@@ -14,6 +14,8 @@ EACH_S = 120.0
 """With many webhooks, so much time for each: at most 30 calls an hour when nothing is wrong."""
 TRIAL_S = 5.0
 """How soon after a trial its outcome is looked at; four times as long after each that failed."""
+RETRY_S = 30.0
+"""How soon a log is read again that gave no answer; twice as long after each more, up to the usual time."""
 SLACK = timedelta(minutes=10)
 """A try is listed by the time it began, and only once it is over: newer ones can be there before."""
 AT_ONCE = 100
@@ -49,6 +51,11 @@ def how_many(*, open_: bool, room: int) -> int:
 def period_s(logs: int) -> float:
     """Seconds from one look at all logs to the next."""
     return max(PERIOD_S, EACH_S * logs)
+
+
+def retry_pause_s(failures: int) -> float:
+    """Seconds until a log is read again that gave no answer so many times in a row."""
+    return min(PERIOD_S, RETRY_S * 2.0 ** max(0, min(failures, 10) - 1))
 
 
 def trial_pause_s(trials: int) -> float:

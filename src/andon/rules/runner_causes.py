@@ -160,6 +160,8 @@ UNKNOWN = Cause(name="unknown", whose=Whose.UNKNOWN, sentence="No known cause fi
 _OF_A_JOB = re.compile(r"Running job: .*|Job .* completed with result.*", re.IGNORECASE)
 """What stands behind these words is the job's name: hostile text."""
 _KEPT = "Running job:"
+_CUT = 4000
+"""Bytes: an agent reports the last 4 KiB (cut between characters), and so long a tail may begin within a line."""
 
 
 def cause_of_claim(claim: Claim) -> Cause | None:
@@ -175,7 +177,8 @@ def cause_of(exit: int | None, signal: int | None, tail: str | None, *, given_up
 
     `given_up`: its claim was released before, so that its end was ordered.
     """
-    said = _OF_A_JOB.sub(lambda found: _KEPT if found.group().lower().startswith("running") else "", tail or "").lower()
+    whole = _whole_lines(tail or "")
+    said = _OF_A_JOB.sub(lambda found: _KEPT if found.group().lower().startswith("running") else "", whole).lower()
     for row in CAUSES:
         if (
             (not row.phrases or any(phrase.lower() in said for phrase in row.phrases))
@@ -186,3 +189,8 @@ def cause_of(exit: int | None, signal: int | None, tail: str | None, *, given_up
         ):
             return row.cause
     return UNKNOWN
+
+
+def _whole_lines(tail: str) -> str:
+    """Without a first line whose beginning was cut off: it may be the rest of a job's name."""
+    return tail if len(tail.encode("utf-8", "replace")) < _CUT else tail.partition("\n")[2]

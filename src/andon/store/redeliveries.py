@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, true, update
 
 from andon.model.delivery_states import NOT_HERE, DeliveryState
 from andon.model.journal import Entry
@@ -16,6 +16,7 @@ from andon.rules.doctor_hook import SentTry
 from andon.store import outbox as acts
 from andon.store.bulk import insert_new
 from andon.store.outbox import Act
+from andon.store.rails import HELD
 from andon.store.schema import PENDING, deliveries, outbox
 from andon.store.transaction import Tx
 
@@ -55,8 +56,9 @@ def accounted_for(connection: Connection, guids: Collection[str]) -> set[str]:
 
 
 def waiting(connection: Connection) -> int:
-    """How many requests wait to be made."""
-    query = select(func.count()).select_from(outbox).where(PENDING, outbox.c.kind == KIND)
+    """How many requests wait to be made; those that only wait for their rail to act take nobody's room."""
+    held = outbox.c.result == HELD
+    query = select(func.count()).select_from(outbox).where(PENDING, outbox.c.kind == KIND, func.coalesce(~held, true()))
     return connection.execute(query).scalar_one()
 
 

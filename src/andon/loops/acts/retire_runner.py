@@ -6,6 +6,7 @@ for it: it is tried with growing pauses, and no longer than the registration can
 
 from datetime import timedelta
 
+from andon.github.call import Priority
 from andon.github.outcomes import Failed, FailureClass
 from andon.github.runner_payloads import RunnerObject
 from andon.loops.acts.next_try import next_slow_try
@@ -28,7 +29,9 @@ GIVE_UP_AFTER = timedelta(days=2)
 async def retire_runner(fleet: Fleet, act: Act) -> None:
     """Performs the act once."""
     scope = fleet.scope(act.payload["owner"], act.payload["repository"])
-    found = await fleet.github.find_runner(scope, act.payload["name"])
+    # What is only tidied up leaves the last of the quota to mints and rescues.
+    priority = Priority.LOOKUP if act.payload.get("only") == "offline" else Priority.ACT
+    found = await fleet.github.find_runner(scope, act.payload["name"], priority=priority)
     failure: Failed | None = None
     result = "not registered"
     if isinstance(found, Failed):
@@ -39,7 +42,7 @@ async def retire_runner(fleet: Fleet, act: Act) -> None:
         on = rail_of(act.kind)
         if on is not None and not await admitted(fleet, act, on, still=lambda tx: _may_remove(tx, act, fleet.fleet_id)):
             return
-        failure = await fleet.github.delete_runner(scope, found.id)
+        failure = await fleet.github.delete_runner(scope, found.id, priority=priority)
         result = "removed"
         if failure is not None and failure.kind is FailureClass.INVALID:
             failure, result = None, "left alone: GitHub says that it is busy"
