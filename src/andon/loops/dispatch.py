@@ -2,7 +2,7 @@
 
 from andon.loops.fleet import Fleet
 from andon.model.rails import Rail
-from andon.store import slot_rests
+from andon.store import pauses, slot_rests
 from andon.store.dispatch import Round, dispatch_once
 from andon.store.transaction import Tx
 
@@ -29,10 +29,13 @@ class Dispatch:
             self._fleet.log.info(
                 "claim.reserved", claim=claim.id, job=claim.job_id, host=claim.host, slot=claim.slot, pool=claim.pool
             )
-        return 0.0 if done.more else await self._next_rested()
+        return 0.0 if done.more else await self._next_end()
 
-    async def _next_rested(self) -> float | None:
-        """Seconds until a slot has rested: nobody else would wake us for it."""
+    async def _next_end(self) -> float | None:
+        """Seconds until a slot has rested or a pause is over: nobody else would wake us for it."""
         now = self._fleet.clock.now()
-        ends = await self._fleet.store.read(lambda connection: slot_rests.next_end(connection, now))
-        return None if ends is None else max(0.05, (ends - now).total_seconds())
+        ends = await self._fleet.store.read(
+            lambda connection: (slot_rests.next_end(connection, now), pauses.next_end(connection, now))
+        )
+        first = min((end for end in ends if end is not None), default=None)
+        return None if first is None else max(0.05, (first - now).total_seconds())

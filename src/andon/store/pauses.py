@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from andon.model.journal import Entry
 from andon.store.jobs import Paused
@@ -19,6 +19,10 @@ from andon.store.upsert import upsert
 
 FIRST = timedelta(seconds=5)
 LONGEST = timedelta(minutes=10)
+"""What a person has to mend: a permission, a runner group."""
+LONGEST_OF_OWNER = timedelta(minutes=1)
+"""What mostly ends by itself, such as an outage: idle slots beside waiting jobs must not outlast it for long (I13).
+Where GitHub names a time, that counts."""
 _KEY = ("owner", "repository", "pool")
 
 
@@ -39,6 +43,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 # Made once: this statement runs in every round of dispatch.
 _ALL = Records(select(table), Pause)
+_NEXT_END = Prepared(select(func.min(table.c.until, type_=table.c.until.type)).where(table.c.until > bindparam("now")))
 _RESUME = Prepared(
     delete(table).where(
         table.c.owner == bindparam("owner"),
@@ -51,6 +56,11 @@ _RESUME = Prepared(
 def pauses(connection: Connection) -> list[Pause]:
     """Every pause, also those that have run out: they remember how often it failed."""
     return _ALL.structs(connection)
+
+
+def next_end(connection: Connection, now: datetime) -> datetime | None:
+    """When the next pause ends."""
+    return _NEXT_END.value(connection, now=now)
 
 
 def pause_of(known: Sequence[Pause], owner: str, repository: str, pool: str) -> Pause | None:
@@ -86,7 +96,7 @@ def pause(
     if known is not None and known.until > tx.now and (until is None or until <= known.until):
         return
     failures = known.failures + 1 if known else 1
-    backoff = min(FIRST * 2 ** min(failures - 1, 10), LONGEST)
+    backoff = min(FIRST * 2 ** min(failures - 1, 10), LONGEST if repository or pool else LONGEST_OF_OWNER)
     end = max(until, tx.now + FIRST) if until else tx.now + backoff
     made = Pause(owner=owner, repository=repository, pool=pool, until=end, failures=failures, reason=reason)
     upsert(tx.connection, table, msgspec.structs.asdict(made), key=_KEY)

@@ -12,6 +12,7 @@ from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.nouns import Claim, Slot
 from andon.rules.slot_rest import Start, judge_start, rest_after
+from andon.store.prepared import Prepared
 from andon.store.rows import to_struct
 from andon.store.schema import jobs, slots
 from andon.store.transaction import Tx
@@ -24,8 +25,10 @@ _FORGET = update(slots).where(_HERE, slots.c.failed_starts > 0).values(failed_st
 _KEEP = (
     update(slots).where(_HERE).values(failed_starts=bindparam("failed_starts"), rests_until=bindparam("rests_until"))
 )
-_NEXT_END = select(func.min(slots.c.rests_until, type_=slots.c.rests_until.type)).where(
-    slots.c.rests_until > bindparam("now", type_=slots.c.rests_until.type)
+_NEXT_END = Prepared(
+    select(func.min(slots.c.rests_until, type_=slots.c.rests_until.type)).where(
+        slots.c.rests_until > bindparam("now", type_=slots.c.rests_until.type)
+    )
 )
 
 
@@ -79,7 +82,7 @@ def end_rests(tx: Tx, host: str) -> None:
 
 def next_end(connection: Connection, now: datetime) -> datetime | None:
     """When the next slot has rested."""
-    return connection.execute(_NEXT_END, {"now": now}).scalar_one()
+    return _NEXT_END.value(connection, now=now)
 
 
 def _status(connection: Connection, job_id: int | None) -> JobStatus | None:
