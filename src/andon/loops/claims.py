@@ -15,6 +15,7 @@ from andon.rules.limits import AFTER_THE_JOB
 from andon.rules.rails import Admission, tell
 from andon.store import claims, hosts, jobs, outbox, outliving, pauses
 from andon.store.claims import Change, advance
+from andon.store.clock_set_back import bring_near
 from andon.store.columns import to_micros
 from andon.store.doubt import ask, doubt
 from andon.store.rails import would
@@ -26,6 +27,9 @@ ACTOR = "loop:claims"
 ASK_AGAIN = timedelta(hours=1)
 """How long until GitHub is asked again about a job that is past its limit."""
 
+SET_BACK = timedelta(seconds=30)
+"""So much less time than was counted: the clock was set back, and not only kept in step."""
+
 HELD_FOR = timedelta(minutes=1)
 """How soon a claim is looked at again whose release its rail holds back."""
 
@@ -35,11 +39,14 @@ class ClaimDeadlines:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
+        self._last = (fleet.clock.monotonic(), fleet.clock.now())
+        """When the last good pass was, by both clocks."""
 
     async def run_once(self) -> float | None:
         """Handles what is overdue; gives the seconds until the next deadline."""
         if self._fleet.lease() is None:
             return None
+        await self._follow_the_clock()
         upcoming = await self._fleet.store.read(claims.next_deadline)
         now = self._fleet.clock.now()
         if upcoming is None or upcoming > now:
@@ -53,6 +60,17 @@ class ClaimDeadlines:
         if len(late) == BATCH:
             return 0.0
         return _until(await self._fleet.store.read(claims.next_deadline), self._fleet.clock.now())
+
+    async def _follow_the_clock(self) -> None:
+        """What was dated by a clock that ran ahead must not wait for that hour again (row 8)."""
+        monotonic, now = self._fleet.clock.monotonic(), self._fleet.clock.now()
+        before, then = self._last
+        back = timedelta(seconds=monotonic - before) - (now - then)
+        if back > SET_BACK:
+            await self._fleet.write(lambda tx: bring_near(tx, self._fleet.pools, back=back))
+            self._fleet.log.warning("clock.set_back", seconds=round(back.total_seconds(), 1))
+        # Only now: what could not be written is tried again.
+        self._last = (monotonic, now)
 
     def _handle(self, tx: Tx, claim_id: str) -> Admission | None:
         """Gives what the rail said of giving the claim up, if that is what followed and it is news."""
