@@ -6,6 +6,8 @@
 from collections.abc import Callable
 
 from andon.sim.simulation.season import run_season
+from andon.sim.simulation.weather import MIXED
+from andon.sim.simulation.workload import BUSY_HOUR
 
 JOBS_A_DAY = 400
 FAULTS_A_DAY = 28
@@ -15,7 +17,7 @@ FAULTS_A_DAY = 28
 def test_no_job_is_lost_and_no_rule_is_broken(
     season_seed: int, season_days: int, record_property: Callable[[str, object], None]
 ) -> None:
-    outcome = run_season(season_seed, days=season_days)
+    outcome = run_season(season_seed, days=season_days, workload=BUSY_HOUR, climate=MIXED)
     for name in ("days", "jobs", "faults", "cpu_s"):
         record_property(name, getattr(outcome, name))
     again = f"\nAgain: andon drill run season --seed {season_seed} --days {season_days}"

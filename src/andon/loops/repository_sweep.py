@@ -160,7 +160,7 @@ class RepositorySweep:
     def _young(self, found: dict[Key, RunObject], believed: set[Key], at: datetime, started: float) -> set[Key]:
         """Runs that began just now, and are not read yet."""
         before, self._started = self._started, started
-        if at is None or self._always or before is None or started - before > SOON_S:
+        if self._always or before is None or started - before > SOON_S:
             return set()
         begun = {key: run.run_started_at or run.created_at for key, run in found.items() if key in believed}
         return {key for key, since in begun.items() if since and at - since < YOUNG and key not in self._kept}

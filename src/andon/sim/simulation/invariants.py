@@ -30,8 +30,13 @@ def after_calm(simulation: Simulation) -> Iterator[str]:
             yield f"I1: job {job.id} is still queued: {story(job)}"
         elif job.stage is Stage.IN_PROGRESS and not job.for_ever and not job.settling:
             yield f"I1: job {job.id} is still in progress: {story(job)}"
-    for claim in simulation.live_claims():
-        yield f"claim {claim.id} for job {claim.job_id} is still {claim.state}: {claim.reason}"
+    live = simulation.live_claims()
+    # Whose job GitHub itself does not end, or offers to nobody, has its runner wait for it by right.
+    by_right = {claim.id for claim in live if _is_open_by_a_fault(world.jobs.get(claim.job_id or 0))}
+    names = {claim.runner_name for claim in live if claim.id in by_right}
+    for claim in live:
+        if claim.id not in by_right:
+            yield f"claim {claim.id} for job {claim.job_id} is still {claim.state}: {claim.reason}"
     known = simulation.ask(lambda connection: jobs.get_jobs(connection, list(world.jobs)))
     for found in known.values():
         job = world.jobs[found.id]
@@ -39,14 +44,23 @@ def after_calm(simulation: Simulation) -> Iterator[str]:
             yield f"job {found.id} is over at GitHub and {found.status} here: {story(job)}"
     for host in simulation.hosts.values():
         for claim in host.live_claims():
+            if claim in by_right:
+                continue
             yield f"a runner's process of {claim} lives on {host.name}, and nothing is open"
-    for name in sorted(simulation.registered()):
+    for name in sorted(simulation.registered() - names):
         yield f"runner {name} is still registered, and nothing is open"
 
 
 def is_held_by_a_fault(job: Job) -> bool:
     """Whether GitHub itself offers it to nobody."""
     return job.limbo is not None or job.attempt.failed_to_start
+
+
+def _is_open_by_a_fault(job: Job | None) -> bool:
+    """Whether GitHub shows it as open by a fault of GitHub's: it never ends, or settles late."""
+    if job is None or job.stage is Stage.COMPLETED:
+        return False
+    return is_held_by_a_fault(job) or bool(job.for_ever) or bool(job.settling)
 
 
 def story(job: Job) -> str:

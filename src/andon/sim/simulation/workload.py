@@ -15,6 +15,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     open_s: float = 3 * 3600.0
     mean_s: float = 240.0
     longest_s: float = 2400.0
+    sizes: tuple[int, ...] = (1, 1, 2, 3, 4, 6)
+    """How many jobs a run has, one as likely as the other."""
     cancelled: float = 0.03
     """How many of the runs are cancelled on their way."""
 
@@ -24,18 +26,21 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WORKLOAD = Workload()
+BUSY_HOUR = Workload(open_s=3600.0, mean_s=60.0, longest_s=600.0, sizes=(2, 4, 6, 8, 12))
+"""A whole day's jobs within an hour, in matrices of short jobs: the fleet is at its limit most of the time. For
+years: what a day costs hangs on how long somebody is awake."""
 
 
 async def a_day(simulation: Simulation, workload: Workload, chance: Chance) -> None:
     """Makes one day's runs, at their times; returns when the last one was made."""
     left = workload.jobs_a_day
     made = 0.0
-    runs = max(1, left // 3)
+    runs = max(1.0, left * len(workload.sizes) / sum(workload.sizes))
     while left > 0:
         pause = min(chance.expovariate(runs / workload.open_s), workload.open_s / 8)
         made += pause
         await simulation.pass_time(pause)
-        size = min(left, chance.choice((1, 1, 2, 3, 4, 6)))
+        size = min(left, chance.choice(workload.sizes))
         seconds = [workload.job_s(chance) for _ in range(size)]
         simulation.run(seconds, needs=chance.random() < 0.2)
         left -= size
