@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from andon.rules.dispatch import Policy
 from andon.store import claims, deliveries, hosts, jobs, journal, outbox
@@ -37,12 +37,11 @@ def test_no_hot_statement_scans_a_table_that_grows(store: Store, name: str) -> N
     statements: list[tuple[str, Any]] = []
 
     def work(connection: Any) -> list[str]:
-        def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            statements.append((statement, parameters))
-
-        event.listen(connection, "before_cursor_execute", note)
+        # The prepared ones pass the library by, and only the driver sees them.
+        driver = connection.connection.driver_connection
+        driver.set_trace_callback(lambda statement: statements.append((statement, ())))
         HOT[name](connection)
-        event.remove(connection, "before_cursor_execute", note)
+        driver.set_trace_callback(None)
         plans: list[str] = []
         for statement, parameters in statements:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
@@ -63,9 +62,10 @@ def test_a_round_of_dispatch_asks_few_questions(store: Store) -> None:
         count += 1
 
     def work(tx: Any) -> None:
-        event.listen(tx.connection, "before_cursor_execute", note)
+        driver = tx.connection.connection.driver_connection
+        driver.set_trace_callback(note)
         dispatch_once(tx, Policy(pools={"linux": a_pool()}, max_slots={}), fleet="f", mode="act")
-        event.remove(tx.connection, "before_cursor_execute", note)
+        driver.set_trace_callback(None)
 
     write(store, work)
     assert count <= 4, "an idle round is two or three statements, whatever the number of jobs"

@@ -207,8 +207,8 @@ def test_a_cap_that_is_reached_while_github_is_asked_holds(play: Any) -> None:
         await _a_removal(world)
         real = world.fleet.github.find_runner
 
-        async def find_runner(*asked: Any) -> Any:
-            found = await real(*asked)
+        async def find_runner(*asked: Any, **how: Any) -> Any:
+            found = await real(*asked, **how)
             await use_up(world, Rail.REGISTRATIONS)
             return found
 

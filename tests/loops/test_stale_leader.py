@@ -13,7 +13,6 @@ from andon.loops.acts.resolve_claim import resolve_claim
 from andon.loops.acts.retire_runner import retire_runner
 from andon.loops.fleet import Fleet
 from andon.loops.leadership import LEADER
-from andon.loops.lookups import Lookups
 from andon.model.claim_states import LIVE, ClaimEvent, ClaimState
 from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
@@ -169,7 +168,7 @@ def test_a_claim_in_doubt_that_moved_on_keeps_its_registration(play: Any, how: A
 
         stopped = stop_at(world, "find_runner", meanwhile)
         with contextlib.suppress(Fenced):
-            await resolve_claim(world.fleet, Lookups(world.fleet), act)
+            await resolve_claim(world.fleet, act)
         assert stopped.happened
         assert world.registrations() == {claim.runner_name}
         assert (await world.claim(claim.id)).state in LIVE

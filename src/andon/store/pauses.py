@@ -20,7 +20,7 @@ from andon.store.upsert import upsert
 FIRST = timedelta(seconds=5)
 LONGEST = timedelta(minutes=10)
 """What a person has to mend: a permission, a runner group."""
-LONGEST_OF_OWNER = timedelta(minutes=1)
+LONGEST_OF_OWNER = timedelta(minutes=2)
 """What mostly ends by itself, such as an outage: idle slots beside waiting jobs must not outlast it for long (I13).
 Where GitHub names a time, that counts."""
 _KEY = ("owner", "repository", "pool")
