@@ -29,3 +29,9 @@ def test_a_season_has_no_protection_to_take_out(andon: Any) -> None:
     ran = andon("drill", "run", "season", "--unprotected")
     assert (ran.code, ran.out) == (2, "")
     assert "no protection of its own" in ran.err
+
+
+def test_days_are_for_the_season_and_at_least_one(andon: Any) -> None:
+    for given in (("T4", "--days", "2"), ("season", "--days", "0")):
+        ran = andon("drill", "run", *given)
+        assert ran.code == 2 and "--days goes with `season`" in ran.err

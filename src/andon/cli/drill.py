@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from andon.sim.drills.drill import Result
 
 SEASON = "season"
-_SEASON_TITLE = "a day of work in bad weather, and the calm after it"
+_SEASON_TITLE = "a day of work in bad weather, and the calm after it; with --days, days of a year in mixed weather"
 
 
 def drill_list(*, json: Json = False) -> int:
@@ -36,6 +36,9 @@ def drill_list(*, json: Json = False) -> int:
 def drill_run(
     *ids: str,
     seed: Annotated[int, Parameter(help="What chance begins with: the same seed plays the same story.")] = 1,
+    days: Annotated[
+        int | None, Parameter(help="How many days of a year `season` plays, each with a busy hour of work.")
+    ] = None,
     unprotected: Annotated[
         bool, Parameter(negative=(), help="Takes each drill's protection out: it has to fail, or it shows nothing.")
     ] = False,
@@ -50,14 +53,16 @@ def drill_run(
     wanted = [_known(each, book) for each in ids] or [*book]
     if unprotected and SEASON in wanted:
         raise Refused("The season has no protection of its own. Name drills with --unprotected.")
+    if days is not None and (days < 1 or SEASON not in wanted):
+        raise Refused("--days goes with `season`, and is 1 or more: andon drill run season --days 7")
     play = run_unprotected if unprotected else run_drill
     results: list[Result] = []
     for each in wanted:
         if not json:
             print(f"{each} ...", end="\r", file=sys.stderr, flush=True)  # noqa: T201
-        results.append(_season(seed) if each == SEASON else play(book[each], seed))
+        results.append(_season(seed, days) if each == SEASON else play(book[each], seed))
         if not json:
-            _show(results[-1], seed, trace=not unprotected)
+            _show(results[-1], seed, days, trace=not unprotected)
     failed = [result.id for result in results if not result.passed]
     if json:
         print_json({"seed": seed, "drills": msgspec.to_builtins(results), "failed": failed})
@@ -78,11 +83,16 @@ def _known(given: str, book: Iterable[str]) -> str:
     return by_lower[given.lower()]
 
 
-def _season(seed: int) -> "Result":
+def _season(seed: int, days: int | None) -> "Result":
     from andon.sim.drills.drill import Result
     from andon.sim.simulation.season import run_season
+    from andon.sim.simulation.weather import BAD, MIXED
+    from andon.sim.simulation.workload import BUSY_HOUR, WORKLOAD
 
-    outcome = run_season(seed, days=1)
+    if days is None:
+        outcome = run_season(seed, days=1, workload=WORKLOAD, climate=BAD)
+    else:
+        outcome = run_season(seed, days=days, workload=BUSY_HOUR, climate=MIXED)
     return Result(
         id=SEASON,
         title=_SEASON_TITLE,
@@ -94,7 +104,7 @@ def _season(seed: int) -> "Result":
     )
 
 
-def _show(result: "Result", seed: int, *, trace: bool) -> None:
+def _show(result: "Result", seed: int, days: int | None, *, trace: bool) -> None:
     console = make_console()
     console.print(word("pass" if result.passed else "FAIL"), strong(result.id), plain(result.title))
     if not result.passed and not trace:
@@ -102,4 +112,5 @@ def _show(result: "Result", seed: int, *, trace: bool) -> None:
     elif not result.passed:
         for line in (*result.trace, *result.violations):
             console.print(plain(f"    {line}"))
-        console.print(plain(f"    Again: andon drill run {result.id} --seed {seed}"))
+        more = "" if days is None or result.id != SEASON else f" --days {days}"
+        console.print(plain(f"    Again: andon drill run {result.id} --seed {seed}{more}"))

@@ -41,12 +41,15 @@ class ClaimDeadlines:
         self._fleet = fleet
         self._last = (fleet.clock.monotonic(), fleet.clock.now())
         """When the last good pass was, by both clocks."""
+        self._generation: int | None = None
+        """Of the lease in it: before another one, somebody else's clock dated what waits."""
 
     async def run_once(self) -> float | None:
         """Handles what is overdue; gives the seconds until the next deadline."""
-        if self._fleet.lease() is None:
+        lease = self._fleet.lease()
+        if lease is None:
             return None
-        await self._follow_the_clock()
+        await self._follow_the_clock(lease.generation)
         upcoming = await self._fleet.store.read(claims.next_deadline)
         now = self._fleet.clock.now()
         if upcoming is None or upcoming > now:
@@ -61,16 +64,17 @@ class ClaimDeadlines:
             return 0.0
         return _until(await self._fleet.store.read(claims.next_deadline), self._fleet.clock.now())
 
-    async def _follow_the_clock(self) -> None:
-        """What was dated by a clock that ran ahead must not wait for that hour again (row 8)."""
+    async def _follow_the_clock(self, generation: int) -> None:
+        """What was dated by a clock that ran ahead, ours or the last leader's, must not wait for that hour again."""
         monotonic, now = self._fleet.clock.monotonic(), self._fleet.clock.now()
         before, then = self._last
         back = timedelta(seconds=monotonic - before) - (now - then)
-        if back > SET_BACK:
-            await self._fleet.write(lambda tx: bring_near(tx, self._fleet.pools, back=back))
-            self._fleet.log.warning("clock.set_back", seconds=round(back.total_seconds(), 1))
+        if back > SET_BACK or generation != self._generation:
+            brought = await self._fleet.write(lambda tx: bring_near(tx, self._fleet.pools))
+            if brought:
+                self._fleet.log.warning("clock.set_back", waits=brought)
         # Only now: what could not be written is tried again.
-        self._last = (monotonic, now)
+        self._last, self._generation = (monotonic, now), generation
 
     def _handle(self, tx: Tx, claim_id: str) -> Admission | None:
         """Gives what the rail said of giving the claim up, if that is what followed and it is news."""
