@@ -25,10 +25,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What was played, as one line."""
     total: Counter[str] = Counter()
+    worst: dict[str, list[float]] = {}
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         found = dict(report.user_properties)
         if report.when == "call" and "days" in found:
-            total.update(found, seeds=1)
+            total.update({name: value for name, value in found.items() if not name.startswith("worst: ")}, seeds=1)
+            for name, told in found.items():
+                if not name.startswith("worst: "):
+                    continue
+                limit, measured, clear, troubled = told
+                before = worst.get(name, [limit, 0, 0.0, 0.0])
+                worst[name] = [limit, before[1] + measured, max(before[2], clear), max(before[3], troubled)]
     if not total["seeds"]:
         return
     years, hours = total["days"] / 365, total["cpu_s"] / 3600
@@ -36,3 +43,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         f"{total['seeds']} seeds, {years:.2f} fleet-years, {total['jobs']:,} jobs, {total['faults']:,} faults, "
         f"{total['cpu_s']:,.0f} s of processor time: {years / hours:.2f} fleet-years per CPU-hour"
     )
+    for name, (limit, measured, clear, troubled) in worst.items():
+        terminalreporter.write_line(
+            f"{name}: {clear:.0f} s of {limit:.0f} with no fault in force, {troubled:.0f} s with one, "
+            f"{measured:,.0f} times measured"
+        )

@@ -21,6 +21,10 @@ def test_no_job_is_lost_and_no_rule_is_broken(
     outcome = run_season(season_seed, days=season_days, workload=BUSY_HOUR, climate=MIXED)
     for name in ("days", "jobs", "faults", "cpu_s"):
         record_property(name, getattr(outcome, name))
+    for bound in outcome.bounds:
+        record_property(
+            f"worst: {bound.name}", (bound.limit_s, bound.measured, bound.worst_s, bound.worst_in_trouble_s)
+        )
     again = f"\nAgain: andon drill run season --seed {season_seed} --days {season_days}"
     assert not outcome.violations, "\n".join((*outcome.last[-80:], *outcome.violations)) + again
     assert outcome.days == season_days and outcome.jobs == season_days * JOBS_A_DAY
