@@ -70,7 +70,8 @@ class ClaimDeadlines:
         before, then = self._last
         back = timedelta(seconds=monotonic - before) - (now - then)
         if back > SET_BACK or generation != self._generation:
-            brought = await self._fleet.write(lambda tx: bring_near(tx, self._fleet.pools))
+            ahead = back > SET_BACK
+            brought = await self._fleet.write(lambda tx: bring_near(tx, self._fleet.pools, was_ahead=ahead))
             if brought:
                 self._fleet.log.warning("clock.set_back", waits=brought)
         # Only now: what could not be written is tried again.

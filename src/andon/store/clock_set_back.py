@@ -22,7 +22,7 @@ from andon.store.schema import PENDING, claims, jobs, outbox, pauses, slots
 from andon.store.transaction import Tx
 
 LONGEST_ACT = timedelta(minutes=15)
-"""How long an act may go on waiting: then it looks what is so, and waits anew by its own rule."""
+"""How long an act may go on waiting that our own clock dated: then it looks what is so, and waits anew by its rule."""
 _TIMED = (
     ClaimState.RESERVED,
     ClaimState.MINTED,
@@ -33,8 +33,9 @@ _TIMED = (
 """States whose deadline is ours; that of a busy claim is days ahead by right, until its job is over."""
 
 
-def bring_near(tx: Tx, pools: Mapping[str, Pool]) -> int:
-    """Brings every wait within what its rule allows from now on; counts those that were beyond it."""
+def bring_near(tx: Tx, pools: Mapping[str, Pool], *, was_ahead: bool) -> int:
+    """Brings every wait within what its rule allows from now on; counts those that were beyond it. `was_ahead`: it
+    is our own clock that was, not perhaps that of whoever led before."""
 
     def run(statement: Update) -> int:
         return tx.connection.execute(statement).rowcount
@@ -47,7 +48,9 @@ def bring_near(tx: Tx, pools: Mapping[str, Pool]) -> int:
     brought = run(update(pauses).where(of_owner, pauses.c.until > owner_end).values(until=owner_end))
     brought += run(update(pauses).where(pauses.c.until > pause_end).values(until=pause_end))
     brought += run(update(slots).where(slots.c.rests_until > rest_end).values(rests_until=rest_end))
-    brought += run(update(outbox).where(PENDING, outbox.c.not_before > act_end).values(not_before=act_end))
+    if was_ahead:
+        # Some rules have an act wait for hours: without need that is not cut short.
+        brought += run(update(outbox).where(PENDING, outbox.c.not_before > act_end).values(not_before=act_end))
     slowest = max((registration_limit(dict(pools), name, timedelta(0)) for name in pools), default=timedelta(0))
     for state in _TIMED:
         end = now + max(CLAIMS.limit(state), slowest)
