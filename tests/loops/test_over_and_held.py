@@ -39,6 +39,24 @@ def test_a_lost_host_does_not_hold_its_owners_cap_for_ever(play: Any) -> None:
     play(story)
 
 
+def test_a_slot_whose_process_is_gone_without_a_word_is_free_soon_after_its_job(play: Any) -> None:
+    async def story(world: Any) -> None:
+        (claim,) = await minted(world)
+        runner = connect(world, claim)
+        await world.report(slot_of(claim, SlotState.RUNNING), idle(1))
+        take(world, runner)
+        await world.sweep()
+        await world.report(idle(0), idle(1))
+        world.github.execution.complete(runner, claim.job_id, "failure")
+        await world.sweep()
+        assert (await world.claim(claim.id)).state is ClaimState.BUSY, "the report of the end may be on its way"
+        await world.pass_time(61)
+        await world.deadlines()
+        assert (await world.claim(claim.id)).state is ClaimState.SETTLED
+
+    play(story)
+
+
 async def outlives(world: Any) -> Any:
     """A claim whose job completed at GitHub just now, and whose process lives on."""
     (claim,) = await minted(world)

@@ -4,12 +4,14 @@ One transaction an event. What the news means is decided by `rules.job_news`; he
 down, and claims follow: GitHub's word is the only thing that binds a job to a runner (R21).
 """
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from andon.model.claim_states import LIVE, ClaimEvent, ClaimState
 from andon.model.config import Config
+from andon.model.host_states import HostObserved
 from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.news import Ignored, JobNews, RunNews
@@ -19,12 +21,15 @@ from andon.rules.job_news import merge
 from andon.rules.limits import AFTER_THE_JOB, job_limit
 from andon.rules.names import canonical_repository
 from andon.rules.pools import is_ours, pool_for
-from andon.store import claims, jobs
+from andon.store import claims, hosts, jobs
 from andon.store.claims import Change, advance
 from andon.store.columns import to_micros
 from andon.store.doubt import doubt
 from andon.store.rail_gate import mode_of
 from andon.store.transaction import Tx
+
+END_IS_LOST = timedelta(minutes=1)
+"""How long a slot is kept for the report of an end whose process its host does not show any more."""
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,8 +217,16 @@ def _expect_the_end(tx: Tx, job: Job) -> None:
     """The job is over: its runner's process has to end soon, or the claim is looked at (R29)."""
     claim = claims.live_claim_of_job(tx.connection, job.id)
     if claim is not None and claim.state is ClaimState.BUSY:
-        claims.set_facts(tx, claim, deadline=tx.now + AFTER_THE_JOB)
+        limit = AFTER_THE_JOB if _may_live(tx, claim) else END_IS_LOST
+        claims.set_facts(tx, claim, deadline=tx.now + limit)
         tx.nudges.add("claims")
+
+
+def _may_live(tx: Tx, claim: Claim) -> bool:
+    """Whether its process may be there: its host shows it, or cannot be asked."""
+    host = hosts.get_host(tx.connection, claim.host)
+    shown = host is not None and host.observed is HostObserved.REPORTING
+    return not shown or hosts.reports_claim(tx.connection, claim)
 
 
 def _free_other_demand(tx: Tx, job: Job, news: JobNews, config: Config) -> None:
