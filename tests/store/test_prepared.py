@@ -125,3 +125,10 @@ def test_an_error_is_the_librarys_and_shows_no_values(store: Store, kept: list[J
     with pytest.raises(exc.IntegrityError) as caught:
         write(store, lambda tx: INSERT.run(tx.connection, **{**to_columns(kept[1]), "name": "a-secret"}))
     assert "a-secret" not in str(caught.value)
+
+
+def test_an_absent_value_may_stand_in_the_statement(store: Store, kept: list[Job]) -> None:
+    forget = Prepared(update(jobs).where(jobs.c.id == bindparam("job")).values(queued_at=None, workflow=None))
+    write(store, lambda tx: forget.run(tx.connection, job=2))
+    found = read(store, lambda connection: Records(ALL, Job).structs(connection))
+    assert [each.queued_at for each in found] == [None, None, kept[2].queued_at]

@@ -99,6 +99,10 @@ def _set(tx: Tx, claim: Claim, values: dict[str, Any]) -> bool:
     return changed == 1
 
 
+_LIVE = Records(select(claims).where(LIVE_CLAIM).order_by(claims.c.id), Claim)
+_LIVE_ON = Records(select(claims).where(LIVE_CLAIM, claims.c.host == bindparam("host")).order_by(claims.c.id), Claim)
+
+
 def get_claim(connection: Connection, claim_id: str) -> Claim | None:
     """The claim, or None."""
     return _BY_ID.struct(connection, id=claim_id)
@@ -116,10 +120,7 @@ def live_claim_of_job(connection: Connection, job_id: int) -> Claim | None:
 
 def live_claims(connection: Connection, *, host: str | None = None) -> list[Claim]:
     """Every live claim, of one host or of all."""
-    query = select(claims).where(LIVE_CLAIM)
-    if host is not None:
-        query = query.where(claims.c.host == host)
-    return [to_struct(row, Claim) for row in connection.execute(query.order_by(claims.c.id)).mappings()]
+    return _LIVE.structs(connection) if host is None else _LIVE_ON.structs(connection, host=host)
 
 
 def get_claims(connection: Connection, claim_ids: Sequence[str]) -> dict[str, Claim]:

@@ -183,19 +183,21 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> list[str]:
     return vanished
 
 
+_REPORTED = Prepared(
+    select(slots.c.slot)
+    .join(hosts, hosts.c.name == slots.c.host)
+    .where(
+        slots.c.host == bindparam("of_host"),
+        slots.c.claim == bindparam("of_claim"),
+        slots.c.state != SlotState.IDLE.value,
+        hosts.c.observed == HostObserved.REPORTING.value,
+    )
+)
+
+
 def reports_claim(connection: Connection, claim: Claim) -> bool:
     """Whether a host that reports still has this claim's process on a slot."""
-    row = connection.execute(
-        select(slots.c.slot)
-        .join(hosts, hosts.c.name == slots.c.host)
-        .where(
-            slots.c.host == claim.host,
-            slots.c.claim == claim.id,
-            slots.c.state != SlotState.IDLE.value,
-            hosts.c.observed == HostObserved.REPORTING.value,
-        )
-    ).first()
-    return row is not None
+    return _REPORTED.first(connection, of_host=claim.host, of_claim=claim.id) is not None
 
 
 _HELD = select(claims.c.id).where(claims.c.host == slots.c.host, claims.c.slot == slots.c.slot, LIVE_CLAIM).exists()

@@ -18,6 +18,7 @@ from andon.model.machine import Rejected
 from andon.model.nouns import Incident
 from andon.rules.liveness_fleet import Finding
 from andon.store.bulk import insert_new
+from andon.store.prepared import Records
 from andon.store.rows import to_columns, to_struct
 from andon.store.schema import LIVE_CLAIM, NOT_CLOSED, NOT_OVER, claims, incidents, jobs
 from andon.store.transaction import Tx
@@ -28,10 +29,12 @@ MOST_JOBS = 200
 MOST_EVIDENCE = 50
 
 
+_NOT_CLOSED = Records(select(incidents).where(NOT_CLOSED).order_by(incidents.c.id), Incident)
+
+
 def live(connection: Connection) -> list[Incident]:
     """Incidents that are open or easing, oldest first."""
-    rows = connection.execute(select(incidents).where(NOT_CLOSED).order_by(incidents.c.id)).mappings()
-    return [to_struct(row, Incident) for row in rows]
+    return _NOT_CLOSED.structs(connection)
 
 
 def get(connection: Connection, incident_id: str) -> Incident | None:

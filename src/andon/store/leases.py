@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select, update
 
 from andon.runtime.errors import AndonError
 from andon.store.bulk import insert_new
-from andon.store.prepared import Records
+from andon.store.prepared import Prepared, Records
 from andon.store.schema import leases
 from andon.store.transaction import Tx
 
@@ -34,8 +34,17 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-# Made once: it runs in every transaction of a leader.
 _BY_NAME = Records(select(leases).where(leases.c.name == bindparam("name")), _Row)
+"""Runs in every transaction of a leader."""
+_RENEW = Prepared(
+    update(leases)
+    .where(
+        leases.c.name == bindparam("of"),
+        leases.c.generation == bindparam("was"),
+        leases.c.holder == bindparam("held_by"),
+    )
+    .values(holder=bindparam("holder"), generation=bindparam("generation"), expires_at=bindparam("expires_at"))
+)
 
 
 def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Lease | None:
@@ -58,12 +67,16 @@ def take(tx: Tx, name: str, holder: str, *, lasts: timedelta, alone: bool) -> Le
     if not mine and not alone and row.expires_at > now:
         return None
     generation = row.generation if mine else row.generation + 1
-    moved = tx.connection.execute(
-        update(leases)
-        .where(leases.c.name == name, leases.c.generation == row.generation, leases.c.holder == row.holder)
-        .values(holder=holder, generation=generation, expires_at=expires_at)
+    moved = _RENEW.run(
+        tx.connection,
+        of=name,
+        was=row.generation,
+        held_by=row.holder,
+        holder=holder,
+        generation=generation,
+        expires_at=expires_at,
     )
-    return Lease(name=name, holder=holder, generation=generation) if moved.rowcount == 1 else None
+    return Lease(name=name, holder=holder, generation=generation) if moved == 1 else None
 
 
 def give_back(tx: Tx, lease: Lease) -> None:
@@ -78,7 +91,7 @@ def give_back(tx: Tx, lease: Lease) -> None:
 
 def holder(tx: Tx, name: str) -> str | None:
     """Who holds the lease now; None when it has run out."""
-    row = tx.connection.execute(select(leases.c.holder, leases.c.expires_at).where(leases.c.name == name)).first()
+    row = _BY_NAME.struct(tx.connection, name=name)
     return row.holder if row is not None and row.expires_at > tx.lease_time() else None
 
 

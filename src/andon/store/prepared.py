@@ -145,7 +145,7 @@ class _OnSqlite:
                 self._arguments.append((name, None, convert))
             else:
                 value = bind.effective_value
-                self._arguments.append((None, value if convert is None else convert(value), None))
+                self._arguments.append((None, value if convert is None or value is None else convert(value), None))
         columns = statement.selected_columns if isinstance(statement, Select) else ()
         ways = [_way_out(column.type, dialect) for column in columns]
         self.results: list[tuple[int, _Convert]] = [(at, way) for at, way in enumerate(ways) if way is not None]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select, update
 
 from andon.model.claim_states import LIVE, ClaimState
 from andon.model.host_states import HostObserved
@@ -17,6 +17,7 @@ from andon.model.nouns import Claim, Registration
 from andon.model.wire import SlotState
 from andon.rules.liveness_registrations import READS, READS_APART, SETTLED_IN, Leftover
 from andon.store.bulk import insert_new
+from andon.store.prepared import Prepared
 from andon.store.rows import to_columns, to_struct
 from andon.store.schema import LIVE_CLAIM, claims, hosts, outbox, registrations, slots
 from andon.store.transaction import Tx
@@ -48,18 +49,22 @@ def all_registrations(connection: Connection) -> dict[str, Registration]:
     return {row["name"]: to_struct(row, Registration) for row in rows}
 
 
+_OF_CLAIMS = Prepared(
+    select(claims.c.owner, claims.c.repository)
+    .where(or_(LIVE_CLAIM, claims.c.created_at >= bindparam("since")))
+    .distinct()
+)
+_KEPT = Prepared(select(registrations.c.owner, registrations.c.repository).distinct())
+
+
 def places_of_claims(connection: Connection, since: datetime) -> set[tuple[str, str]]:
     """(owner, repository) of the work that runners were claimed for, live or not older than `since`."""
-    rows = connection.execute(
-        select(claims.c.owner, claims.c.repository).where(or_(LIVE_CLAIM, claims.c.created_at >= since)).distinct()
-    )
-    return {(row.owner, row.repository) for row in rows}
+    return {(owner, repository) for owner, repository in _OF_CLAIMS.all(connection, since=since)}
 
 
 def places_kept(connection: Connection) -> set[tuple[str, str]]:
     """(owner, repository) of the places that entries are kept of; the repository is empty for an organisation."""
-    rows = connection.execute(select(registrations.c.owner, registrations.c.repository).distinct())
-    return {(row.owner, row.repository) for row in rows}
+    return {(owner, repository) for owner, repository in _KEPT.all(connection)}
 
 
 def at_work(connection: Connection, live: Sequence[Claim], now: datetime) -> list[Claim]:

@@ -12,17 +12,16 @@ from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.nouns import Claim, Slot
 from andon.rules.slot_rest import Start, judge_start, rest_after
-from andon.store.prepared import Prepared
-from andon.store.rows import to_struct
+from andon.store.prepared import Prepared, Records
 from andon.store.schema import jobs, slots
 from andon.store.transaction import Tx
 
-# Made once: these run with the end of every claim.
+# These run with the end of every claim.
 _HERE = (slots.c.host == bindparam("of_host")) & (slots.c.slot == bindparam("of_slot"))
-_SLOT = select(slots).where(_HERE)
-_STATUS = select(jobs.c.status).where(jobs.c.id == bindparam("job"))
-_FORGET = update(slots).where(_HERE, slots.c.failed_starts > 0).values(failed_starts=0, rests_until=None)
-_KEEP = (
+_SLOT = Records(select(slots).where(_HERE), Slot)
+_STATUS = Prepared(select(jobs.c.status).where(jobs.c.id == bindparam("job")))
+_FORGET = Prepared(update(slots).where(_HERE, slots.c.failed_starts > 0).values(failed_starts=0, rests_until=None))
+_KEEP = Prepared(
     update(slots).where(_HERE).values(failed_starts=bindparam("failed_starts"), rests_until=bindparam("rests_until"))
 )
 _NEXT_END = Prepared(
@@ -36,17 +35,16 @@ def follow(tx: Tx, claim: Claim, ended: ClaimState) -> None:
     """What the end of this claim, as it stood before, means for its slot."""
     here = {"of_host": claim.host, "of_slot": claim.slot}
     if ended is ClaimState.SETTLED:
-        tx.connection.execute(_FORGET, here)
+        _FORGET.run(tx.connection, **here)
         return
     if claim.state is not ClaimState.ORPHANED:
         return
-    row = tx.connection.execute(_SLOT, here).mappings().first()
-    if row is None:
+    slot = _SLOT.struct(tx.connection, **here)
+    if slot is None:
         return
-    slot = to_struct(row, Slot)
     judged = judge_start(claim, ended, slot, _status(tx.connection, claim.job_id))
     if judged.start is Start.PROVEN:
-        tx.connection.execute(_FORGET, here)
+        _FORGET.run(tx.connection, **here)
     elif judged.start is Start.FAILED:
         _count(tx, claim, slot, judged.because)
 
@@ -55,9 +53,7 @@ def _count(tx: Tx, claim: Claim, slot: Slot, because: str) -> None:
     failed = slot.failed_starts + 1
     rest = rest_after(failed)
     until = tx.now + rest if rest else None
-    tx.connection.execute(
-        _KEEP, {"of_host": slot.host, "of_slot": slot.slot, "failed_starts": failed, "rests_until": until}
-    )
+    _KEEP.run(tx.connection, of_host=slot.host, of_slot=slot.slot, failed_starts=failed, rests_until=until)
     if until is None:
         return
     tx.record(
@@ -86,5 +82,5 @@ def next_end(connection: Connection, now: datetime) -> datetime | None:
 
 
 def _status(connection: Connection, job_id: int | None) -> JobStatus | None:
-    found = connection.execute(_STATUS, {"job": job_id}).scalar_one_or_none() if job_id is not None else None
+    found = _STATUS.value(connection, job=job_id) if job_id is not None else None
     return None if found is None else JobStatus(found)

@@ -142,13 +142,15 @@ class Watch:
                 self._judge(self.bounds[UNTOLD], untold[job.id], now, job.id, what=f"I1: {story(job)}")
             elif capacity and job.id not in covered and job.assignment is None:
                 idle[job.id] = self._idle.get(job.id, now)
-                why = self._why(here[job.id])
-                what = f"I13: {story(job)} waits beside {capacity}; we say: {why.text}"
-                # A pause after failed mints is told with its end, and lasts ten minutes at most (R20).
-                allowed = LONGEST_PAUSE.total_seconds() if why.cause == _PAUSED else 0.0
-                self._judge(self.bounds[IDLE], idle[job.id] + allowed, now, job.id, what=what)
-                if allowed:
-                    self._paused.add(job.id)
+        # With the next look they may be over the bound: only then is it of interest what we say of them.
+        soon_late = [each for each, since in idle.items() if now - since + LOOK_S >= self.bounds[IDLE].limit_s]
+        for known, why in self._whys([here[each] for each in soon_late]):
+            what = f"I13: {story(simulation.job(known.id))} waits beside {capacity}; we say: {why.text}"
+            # A pause after failed mints is told with its end, and lasts ten minutes at most (R20).
+            allowed = LONGEST_PAUSE.total_seconds() if why.cause == _PAUSED else 0.0
+            self._judge(self.bounds[IDLE], idle[known.id] + allowed, now, known.id, what=what)
+            if allowed:
+                self._paused.add(known.id)
         for job_id in [each for each in self._untold if each not in untold]:
             self._measured(self.bounds[UNTOLD], self._untold[job_id], now, job_id, what=f"I1: job {job_id}")
         for job_id in [each for each in self._idle if each not in idle]:
@@ -162,15 +164,16 @@ class Watch:
             self._measured(self.bounds[IDLE], since, until, job_id, what=f"I13: job {job_id} waited beside free slots")
         self._untold, self._idle = untold, idle
 
-    def _why(self, job: KnownJob) -> Why:
-        """The reason that we show for its waiting."""
+    def _whys(self, waiting: list[KnownJob]) -> list[tuple[KnownJob, Why]]:
+        """The reasons that we show for their waiting."""
         simulation = self._simulation
 
-        def ask(connection: Connection) -> Why:
+        def ask(connection: Connection) -> list[tuple[KnownJob, Why]]:
             around = job_views.surroundings(connection, simulation.config, simulation.clock.now())
-            return job_views.explain_job(connection, job, around)
+            views = job_views.view(connection, waiting, around)
+            return [(job, view.why) for job, view in zip(waiting, views, strict=True) if view.why is not None]
 
-        return simulation.ask(ask)
+        return simulation.ask(ask) if waiting else []
 
     def _capacity(self, live: list[Claim]) -> str:
         """Where a slot is free that dispatch may use, in words; empty when there is none."""
