@@ -19,6 +19,8 @@ HOT: dict[str, Any] = {
     "unknown runs": lambda c: jobs.unknown_runs(c, "linux", 20),
     "free slots": lambda c: hosts.free_slots(c, START),
     "live claims by owner": claims.live_counts,
+    "live claims": claims.live_claims,
+    "live claims of a host": lambda c: claims.live_claims(c, host="host-a"),
     "overdue claims": lambda c: claims.overdue(c, at(1), 10),
     "next deadline": claims.next_deadline,
     "claim of a runner": lambda c: claims.claim_of_runner(c, "r"),
@@ -50,7 +52,8 @@ def test_no_hot_statement_scans_a_table_that_grows(store: Store, name: str) -> N
 
     plans = read(store, work)
     assert plans
-    scans = [plan for plan in plans if re.match(rf"SCAN ({'|'.join(GROWING)})\b(?!.*INDEX)", plan)]
+    # A key's own index holds every row too; only an index of some rows makes it short.
+    scans = [plan for plan in plans if re.match(rf"SCAN ({'|'.join(GROWING)})\b(?!.*INDEX [iu]x_)", plan)]
     assert scans == []
 
 

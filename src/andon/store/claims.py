@@ -47,8 +47,9 @@ _FORGET_JIT = Prepared(delete(jit_configs).where(jit_configs.c.claim_id == bindp
 _TO_START = Records(
     select(claims, jit_configs.c.config)
     .join(jit_configs, jit_configs.c.claim_id == claims.c.id)
-    .where(claims.c.host == bindparam("host"), claims.c.state == ClaimState.MINTED.value)
-    .order_by(claims.c.id),
+    # `LIVE_CLAIM` says nothing new, and lets both databases take the index of live claims: the table has a year of them.
+    .where(claims.c.host == bindparam("host"), claims.c.state == ClaimState.MINTED.value, LIVE_CLAIM)
+    .order_by(claims.c.slot),
     Claim,
 )
 
@@ -99,8 +100,9 @@ def _set(tx: Tx, claim: Claim, values: dict[str, Any]) -> bool:
     return changed == 1
 
 
-_LIVE = Records(select(claims).where(LIVE_CLAIM).order_by(claims.c.id), Claim)
-_LIVE_ON = Records(select(claims).where(LIVE_CLAIM, claims.c.host == bindparam("host")).order_by(claims.c.id), Claim)
+# Sorted here: asked for in this order, SQLite reads every claim that ever was in it.
+_LIVE = Records(select(claims).where(LIVE_CLAIM), Claim)
+_LIVE_ON = Records(select(claims).where(LIVE_CLAIM, claims.c.host == bindparam("host")), Claim)
 
 
 def get_claim(connection: Connection, claim_id: str) -> Claim | None:
@@ -120,7 +122,8 @@ def live_claim_of_job(connection: Connection, job_id: int) -> Claim | None:
 
 def live_claims(connection: Connection, *, host: str | None = None) -> list[Claim]:
     """Every live claim, of one host or of all."""
-    return _LIVE.structs(connection) if host is None else _LIVE_ON.structs(connection, host=host)
+    found = _LIVE.structs(connection) if host is None else _LIVE_ON.structs(connection, host=host)
+    return sorted(found, key=lambda claim: claim.id)
 
 
 def get_claims(connection: Connection, claim_ids: Sequence[str]) -> dict[str, Claim]:
