@@ -95,3 +95,26 @@ def test_no_candidates_no_calls(play: Any) -> None:
         assert world.calls.total() == 0
 
     play(story)
+
+
+def test_what_github_says_of_one_job_is_no_word_on_another(play: Any) -> None:
+    """N6: GitHub gave each runner the other's job, and the answer about the first moves the claim to the second."""
+
+    async def story(world: Any) -> None:
+        first, second = [(await minted(world, name))[0] for name in ("build", "test")]
+        await world.report(slot_of(first, SlotState.LISTENING), slot_of(second, SlotState.LISTENING))
+        other = connect(world, second)
+        assert take(world, other) == first.job_id
+        mine = connect(world, first)
+        world.github.execution.complete(mine, take(world, mine), "success")
+        await world.report(idle(0), slot_of(second, SlotState.RUNNING), ended=(the_end(first),))
+        await world.act()
+        after = await world.claim(first.id)
+        assert after.job_id == second.job_id, "it stands for the job that its runner ran"
+        assert after.state is not ClaimState.RELEASED
+        await world.act()
+        assert (await world.claim(first.id)).state is ClaimState.SETTLED
+        await world.dispatch()
+        assert await world.claim_of(second.job_id) is None, "nobody runs it again"
+
+    play(story)

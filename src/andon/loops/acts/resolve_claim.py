@@ -56,7 +56,7 @@ async def resolve_claim(fleet: Fleet, act: Act, lookups: Lookups | None = None) 
     if isinstance(answer, Failed) and not is_out_of_reach(answer):
         await _ask_again(fleet, act, answer.message, answer)
         return
-    evidence = await fleet.write(lambda tx: _learn_job(tx, fleet, act, answer))
+    evidence = await fleet.write(lambda tx: _learn_job(tx, fleet, act, claim, answer))
     if evidence is None:
         return
     scope = fleet.scope(claim.owner, claim.repository)
@@ -118,14 +118,18 @@ async def _carry_out(fleet: Fleet, act: Act, evidence: _Evidence, verdict: Verdi
         fleet.count("andon_rescues_total", kind=evidence.job.value)
 
 
-def _learn_job(tx: Tx, fleet: Fleet, act: Act, answer: Answered | Failed | None) -> _Evidence | None:
-    """Applies GitHub's word on the job first: often that settles the claim. None when it did."""
+def _learn_job(tx: Tx, fleet: Fleet, act: Act, asked: Claim, answer: Answered | Failed | None) -> _Evidence | None:
+    """Applies GitHub's word on the job of the claim as it was `asked` about: often that settles the claim. None
+    when it did, and when it is to be asked about again."""
     if isinstance(answer, Answered):
-        before = claims.get_claim(tx.connection, act.subject)
-        keep_answer(tx, fleet, before.repository if before else "", answer, None, "resolve")
+        keep_answer(tx, fleet, asked.repository, answer, None, "resolve")
     claim = claims.get_claim(tx.connection, act.subject)
     if claim is None or claim.state is not ClaimState.ORPHANED:
         outbox.finish(tx, act, result="GitHub's word on the job settled it")
+        return None
+    if claim.job_id != asked.job_id:
+        # The answer itself can move it: of its job of now GitHub was not asked, and what our tables hold is old.
+        outbox.postpone(tx, act, until=tx.now, reason="the claim stands for another job than the one asked about")
         return None
     gone = isinstance(answer, Failed) and answer.kind is FailureClass.GONE
     return _evidence(tx, claim, job_is_known=answer is not None and not gone)
