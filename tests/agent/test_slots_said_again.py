@@ -12,7 +12,8 @@ from andon.model.wire import EndReport, SlotReport, SlotState, SyncAnswer, SyncR
 from andon.runtime.http_client import Answer, Unreachable
 from andon.runtime.logging import logger
 from andon.runtime.loop import Nudge
-from andon.sim.virtual_loop import LoopClock, VirtualLoop, running_loop
+from andon.sim.loop_clock import LoopClock
+from andon.sim.virtual_loop import VirtualLoop, running_loop
 
 
 class _Slots:

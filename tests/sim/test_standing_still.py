@@ -2,8 +2,9 @@
 
 import asyncio
 
+from andon.sim.loop_clock import LoopClock
 from andon.sim.simulation.processes import Process, note_owners
-from andon.sim.virtual_loop import LoopClock, VirtualLoop, running_loop
+from andon.sim.virtual_loop import VirtualLoop, running_loop
 
 
 def test_it_does_nothing_while_it_stands_and_goes_on_in_order() -> None:

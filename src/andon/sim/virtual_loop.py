@@ -2,81 +2,77 @@
 
 Whatever runs on it, with `asyncio.sleep`, timeouts or timers, needs no other clock, and days pass as
 fast as their events can be worked through. Nothing here may wait for the outside: no sockets, no
-threads, no subprocesses. What asks for a thread is run at once, in its turn.
+threads, no subprocesses. What asks for a thread is run at once, in its turn. It is a loop of its own
+and no change of the library's, which spends most of its turns on files and threads.
 """
 
 import asyncio
 import heapq
-import selectors
+import logging
+import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
+from typing import Any
 
 OWNER: ContextVar[object | None] = ContextVar("owner", default=None)
 """Whose coroutine runs: what is started within belongs to the same one."""
+
+
+_LEAST_S = 1e-6
+"""Nobody waits for less, and calendars show no less."""
 
 
 class Deadlock(Exception):
     """Everything waits, and nothing is due: no event can ever come."""
 
 
-class _NoFiles(selectors.BaseSelector):
-    """Watches nothing; `select` only moves the time on."""
+class _Call:
+    """One call to come: what asyncio names a handle."""
 
-    def __init__(self, jump: Callable[[float], None]) -> None:
-        self._jump = jump
-        self._keys: dict[Any, selectors.SelectorKey] = {}
+    __slots__ = ("args", "at", "callback", "context", "off")
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        key = selectors.SelectorKey(fileobj, 0, events, data)
-        self._keys[fileobj] = key
-        return key
+    def __init__(self, at: float | None, callback: Callable[..., object], args: tuple[Any, ...], context: Context):
+        self.at = at
+        """When a timer is due; None: with the next turn."""
+        self.callback, self.args, self.context = callback, args, context
+        self.off = False
 
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._keys.pop(fileobj)
+    def cancel(self) -> None:
+        self.off = True
 
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._keys
+    def cancelled(self) -> bool:
+        return self.off
 
-    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._keys[fileobj]
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise Deadlock("Everything waits, and nothing is due.")
-        if timeout > 0:
-            self._jump(timeout)
-        return []
+    def when(self) -> float:
+        assert self.at is not None
+        return self.at
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """`time()` begins at 0 and moves only when nothing is left to do at the present moment."""
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """`time()` begins at 0 and moves only when nothing is left to do at the present moment.
+
+    A callback that raises ends the story with its exception: on this loop nobody else would see it.
+    """
 
     def __init__(self) -> None:
-        self._virtual = 0.0
+        self._now = 0.0
         self.slept = 0.0
         """How long calendars went on while nobody was awake."""
-        super().__init__(_NoFiles(self._move))
-        # A timer is due at its own moment: rounding would let two clocks disagree.
-        self._clock_resolution = 1e-9
-        self._held: dict[object, list[asyncio.Handle]] = {}
+        self._ready: deque[_Call] = deque()
+        self._timers: list[tuple[float, int, _Call]] = []
+        """A heap; of two at the same moment the one that was made first."""
+        self._made = 0
+        self._held: dict[object, list[_Call]] = {}
         """Who stands still, and what each would have run meanwhile, in order."""
         self._to_hold: list[object] = []
-        # Of the library's own making; it does not tell of them.
-        self._ready: deque[asyncio.Handle]
-        self._scheduled: list[asyncio.TimerHandle]
-
-    def _move(self, seconds: float) -> None:
-        self._virtual += seconds
+        self._factory: Any = None
+        self._stopping = self._running = self._closed = False
 
     def time(self) -> float:
         """Seconds since this loop was made, without what was slept through."""
-        return self._virtual
+        return self._now
 
     def sleep_through(self, seconds: float) -> None:
         """Every machine sleeps at once, as in a night when nothing is to do: only calendars go on."""
@@ -90,43 +86,54 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """As SIGCONT: what has become due meanwhile runs now, in the order in which it did."""
         if owner in self._to_hold:
             self._to_hold.remove(owner)
-        for handle in self._held.pop(owner, ()):
-            if handle.cancelled():
-                continue
-            if isinstance(handle, asyncio.TimerHandle) and handle.when() > self._virtual:
-                _mark(handle, scheduled=True)
-                heapq.heappush(self._scheduled, handle)
+        for call in self._held.pop(owner, ()):
+            if call.at is not None and call.at > self._now:
+                self._push(call, call.at)
             else:
-                self._ready.append(handle)
+                self._ready.append(call)
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
-        if self._held:
-            context = copy_context() if context is None else context
-            if (held := self._held.get(context.get(OWNER))) is not None:
-                handle = asyncio.Handle(callback, args, self, context)
-                held.append(handle)
-                return handle
-        return super().call_soon(callback, *args, context=context)
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        call = _Call(None, callback, args, copy_context() if context is None else context)
+        if self._held and (held := self._held.get(call.context.get(OWNER))) is not None:
+            held.append(call)
+        else:
+            self._ready.append(call)
+        return call
 
-    def _run_once(self) -> None:
-        # Here and not in `hold`: in the middle of a turn, the list of what is ready must not shrink.
-        for owner in self._to_hold:
-            self._held.setdefault(owner, []).extend(self._take_out(owner))
-        self._to_hold.clear()
-        super()._run_once()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        """There are no threads; a signal handler may call it."""
+        return self.call_soon(callback, *args, context=context)
 
-    def _take_out(self, owner: object) -> list[asyncio.Handle]:
-        """Everything of `owner` that is ready or timed, the ready ones first."""
-        ready = [each for each in self._ready if _owner(each) is owner]
-        timed = sorted(each for each in self._scheduled if _owner(each) is owner)
-        for each in ready:
-            self._ready.remove(each)
-        if timed:
-            for each in timed:
-                _mark(each, scheduled=False)
-            self._scheduled[:] = [each for each in self._scheduled if _owner(each) is not owner]
-            heapq.heapify(self._scheduled)
-        return [*ready, *timed]
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        # Of the rest that rounding leaves of a wait, nothing would be added to the time, for ever.
+        delay = max(delay, _LEAST_S) if delay > 0 else 0.0
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        call = _Call(when, callback, args, copy_context() if context is None else context)
+        self._push(call, when)
+        return call
+
+    def _push(self, call: _Call, when: float) -> None:
+        self._made += 1
+        heapq.heappush(self._timers, (when, self._made, call))
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> Any:
+        if self._factory is None:
+            return asyncio.Task(coro, loop=self, name=name, context=context)
+        task = self._factory(self, coro) if context is None else self._factory(self, coro, context=context)
+        if name is not None:
+            task.set_name(name)
+        return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        self._factory = factory
+
+    def get_task_factory(self) -> Any:
+        return self._factory
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         """Runs `func` now: a thread would be work that time does not wait for."""
@@ -137,15 +144,96 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             done.set_exception(error)
         return asyncio.wrap_future(done, loop=self)
 
+    def run_until_complete(self, future: Any) -> Any:
+        """Raises Deadlock when it never can be."""
+        awaited: asyncio.Future[Any] = asyncio.ensure_future(future, loop=self)
+        awaited.add_done_callback(self._stop)
+        try:
+            self.run_forever()
+        finally:
+            awaited.remove_done_callback(self._stop)
+        return awaited.result()
 
-def _mark(handle: asyncio.TimerHandle, *, scheduled: bool) -> None:
-    """Tells a timer whether it stands in the loop's list; one that is cancelled there is counted."""
-    handle._scheduled = scheduled  # pyright: ignore[reportAttributeAccessIssue]
+    def run_forever(self) -> None:
+        before = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._left_over)
+        asyncio._set_running_loop(self)
+        self._running = True
+        try:
+            while not self._stopping:
+                self._turn()
+        finally:
+            self._stopping = self._running = False
+            asyncio._set_running_loop(None)
+            sys.set_asyncgen_hooks(*before)
 
+    def _turn(self) -> None:
+        """What is ready now, or what comes next."""
+        for owner in self._to_hold:
+            self._held.setdefault(owner, []).extend(self._take_out(owner))
+        self._to_hold.clear()
+        ready, timers = self._ready, self._timers
+        if not ready:
+            while timers and timers[0][2].off:
+                heapq.heappop(timers)
+            if not timers:
+                raise Deadlock("Everything waits, and nothing is due.")
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            call = ready.popleft()
+            if not call.off:
+                call.context.run(call.callback, *call.args)
 
-def _owner(handle: asyncio.Handle) -> object | None:
-    context = cast("Context", handle._context)  # pyright: ignore[reportAttributeAccessIssue]
-    return context.get(OWNER)
+    def _take_out(self, owner: object) -> list[_Call]:
+        """Everything of `owner` that is ready or timed, the ready ones first."""
+        ready = [each for each in self._ready if each.context.get(OWNER) is owner]
+        timed = [each for each in self._timers if each[2].context.get(OWNER) is owner]
+        if ready:
+            self._ready = deque(each for each in self._ready if each.context.get(OWNER) is not owner)
+        if timed:
+            self._timers = [each for each in self._timers if each[2].context.get(OWNER) is not owner]
+            heapq.heapify(self._timers)
+        return [*ready, *(call for _, _, call in sorted(timed))]
+
+    def _stop(self, _: object) -> None:
+        self._stopping = True
+
+    def _left_over(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """A generator that nobody reads to its end: its `finally` runs on this loop."""
+        if not self._closed:
+            self.create_task(generator.aclose())
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Said by the library of a coroutine whose exception nobody ever looked at."""
+        logging.getLogger("asyncio").error("%s", context["message"], exc_info=context.get("exception"))
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+        self._ready.clear()
+        self._timers.clear()
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """There is none."""
+
+    async def shutdown_asyncgens(self) -> None:
+        """Each is ended when it is left, see `_left_over`."""
+
+    async def shutdown_default_executor(self) -> None:
+        """There is none."""
 
 
 def running_loop() -> VirtualLoop:
@@ -153,28 +241,3 @@ def running_loop() -> VirtualLoop:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     return loop
-
-
-class LoopClock:
-    """A `runtime.clock.Clock` on a virtual loop. Each machine may have its own, and a wrong one.
-
-    `skew` moves its calendar time, as a person or NTP would; what is left of a sleep does not change.
-    """
-
-    def __init__(self, loop: VirtualLoop, start: datetime = START) -> None:
-        self._loop = loop
-        self._start = start
-        self.skew = timedelta(0)
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._loop.time() + self._loop.slept) + self.skew
-
-    def monotonic(self) -> float:
-        return self._loop.time()
-
-    async def sleep(self, seconds: float) -> None:
-        # This is a clock: its loop's time is all the time there is.
-        await asyncio.sleep(max(0.0, seconds))  # noqa: TID251
-
-    def after(self, seconds: float, call: Callable[[], object]) -> Callable[[], object]:
-        return self._loop.call_later(max(0.0, seconds), call).cancel

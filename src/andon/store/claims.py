@@ -47,7 +47,7 @@ _FORGET_JIT = Prepared(delete(jit_configs).where(jit_configs.c.claim_id == bindp
 _TO_START = Records(
     select(claims, jit_configs.c.config)
     .join(jit_configs, jit_configs.c.claim_id == claims.c.id)
-    # `LIVE_CLAIM` says nothing new, and lets both databases take the index of live claims: the table has a year of them.
+    # `LIVE_CLAIM` says nothing new, and lets both databases take the index of live claims: the table grows.
     .where(claims.c.host == bindparam("host"), claims.c.state == ClaimState.MINTED.value, LIVE_CLAIM)
     .order_by(claims.c.slot),
     Claim,

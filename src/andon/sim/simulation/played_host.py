@@ -21,13 +21,14 @@ from andon.agent.timing import Timing
 from andon.model.wire import ClaimOrder, EndReport, SlotReport, SyncAnswer
 from andon.runtime.chance import Chance
 from andon.runtime.loop import Nudge
+from andon.sim.loop_clock import LoopClock
 from andon.sim.sandbox.github import SandboxGitHub
 from andon.sim.sandbox.records import Job, Stage
 from andon.sim.simulation.in_process_http import Address, InProcessHttp
 from andon.sim.simulation.played_runner import PlayedRunner, never_boots
 from andon.sim.simulation.processes import Process
 from andon.sim.simulation.trace import Trace, TracedLog
-from andon.sim.virtual_loop import LoopClock, running_loop
+from andon.sim.virtual_loop import running_loop
 
 _PAST = 1000
 

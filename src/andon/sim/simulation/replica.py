@@ -16,13 +16,13 @@ from andon.model.config import Config
 from andon.runtime.chance import Chance, seeded
 from andon.runtime.ids import SortableIds
 from andon.serve import Wiring
+from andon.sim.loop_clock import LoopClock
 from andon.sim.simulation.history import History
 from andon.sim.simulation.in_process_http import Address
 from andon.sim.simulation.played_spool import PlayedSpool
 from andon.sim.simulation.played_store import Outage, PlayedListener, PlayedStore, Wakes
 from andon.sim.simulation.processes import Process
 from andon.sim.simulation.trace import Trace, TracedLog
-from andon.sim.virtual_loop import LoopClock
 from andon.store import jobs, meta
 from andon.store.database import Unavailable
 from andon.store.inline import Door, InlineDatabase

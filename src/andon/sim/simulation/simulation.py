@@ -16,6 +16,7 @@ from andon.model.nouns import Claim
 from andon.runtime.chance import Chance, seeded
 from andon.runtime.clock import Clock
 from andon.runtime.ids import SortableIds
+from andon.sim.loop_clock import LoopClock
 from andon.sim.sandbox.app import make_app
 from andon.sim.sandbox.control import post
 from andon.sim.sandbox.github import SandboxGitHub
@@ -30,7 +31,7 @@ from andon.sim.simulation.processes import Process, note_owners
 from andon.sim.simulation.replica import Replica, World
 from andon.sim.simulation.trace import Trace
 from andon.sim.simulation.troubles import Troubles
-from andon.sim.virtual_loop import LoopClock, VirtualLoop, running_loop
+from andon.sim.virtual_loop import VirtualLoop, running_loop
 from andon.store import claims, hosts, jobs
 from andon.store.inline import InlineDatabase
 from andon.store.transaction import Store
