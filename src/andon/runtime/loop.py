@@ -1,8 +1,7 @@
 """One loop: act on state, on a timer and on a nudge (law 2). Loops only differ in `run_once`."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
@@ -35,15 +34,16 @@ class Nudge:
     async def wait_beyond(self, version: int) -> None:
         """Returns as soon as the nudge is newer than `version`."""
         while self.version <= version:
-            with self._waiter() as waiter:
-                await waiter
+            await self._woken(self._waiter())
 
-    @contextlib.contextmanager
-    def _waiter(self) -> "Generator[asyncio.Future[bool]]":
+    def _waiter(self) -> "asyncio.Future[bool]":
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
+        return waiter
+
+    async def _woken(self, waiter: "asyncio.Future[bool]") -> bool:
         try:
-            yield waiter
+            return await waiter
         finally:
             self._waiters.pop(waiter, None)
 
@@ -51,12 +51,12 @@ class Nudge:
         """Waits for a nudge beyond `seen`, at most `seconds`; says whether one came."""
         if self.version > seen:
             return True
-        with self._waiter() as waiter:
-            call_off = clock.after(seconds, lambda: waiter.done() or waiter.set_result(False))
-            try:
-                return await waiter
-            finally:
-                call_off()
+        waiter = self._waiter()
+        call_off = clock.after(seconds, lambda: waiter.done() or waiter.set_result(False))
+        try:
+            return await self._woken(waiter)
+        finally:
+            call_off()
 
 
 async def wait_for_nudge(nudge: Nudge, seen: int, clock: Clock, seconds: float) -> bool:

@@ -4,9 +4,8 @@ The same schema, migrations and statements as on disk; a transaction takes no ti
 the time between a commit and its answer would show is shown by `pause`, which the caller may inject.
 """
 
-import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
@@ -62,8 +61,7 @@ class Door:
         """Runs `work` in one transaction. Raises Closed once it is cut off, also after the commit."""
         await self._pause()
         self._check()
-        with _transaction(self._connection):
-            result = work(self._connection)
+        result = _in_transaction(self._connection, work)
         await self._pause()
         self._check()
         return result
@@ -99,13 +97,12 @@ def _on_begin(connection: Connection) -> None:
         driver.execute("BEGIN")
 
 
-@contextlib.contextmanager
-def _transaction(connection: Connection) -> Generator[None]:
+def _in_transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
     """Begun and ended at the driver; the library joins when a statement of its own runs in it."""
     driver: Any = connection.connection.driver_connection
     driver.execute("BEGIN")
     try:
-        yield
+        result = work(connection)
     except BaseException:
         driver.rollback()
         if connection.in_transaction():
@@ -115,3 +112,4 @@ def _transaction(connection: Connection) -> Generator[None]:
         connection.commit()
     else:
         driver.commit()
+    return result
