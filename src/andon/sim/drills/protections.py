@@ -95,6 +95,10 @@ def _one_after_the_other(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -
     return () if any(snapshot.live_claims.values()) else _decide(snapshot, policy)
 
 
+def _anywhere(self: Any, job: dispatch.WaitingJob) -> dispatch.FreeSlot | None:
+    return self._take_next(job.pool)
+
+
 def _without_caps(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -> tuple[dispatch.Decision, ...]:
     return _decide(snapshot, msgspec.structs.replace(policy, max_slots={}))
 
@@ -147,6 +151,14 @@ PROTECTIONS: dict[str, Protection] = {
     "others go on": Protection(
         what="a job that has its claim holds up no other",
         without=(("andon.store.dispatch:decide", _one_after_the_other),),
+    ),
+    "elsewhere": Protection(
+        what="a job that was given up goes to another place, while there is one",
+        without=(("andon.rules.dispatch:_FreeSlots._take_elsewhere", _anywhere),),
+    ),
+    "failing hosts come last": Protection(
+        what="a host of which two slots fail gives its slots last",
+        without=(("andon.rules.dispatch:FreeSlot.doubtful", False),),
     ),
     "caps": Protection(
         what="an owner's hard cap is counted in each round", without=(("andon.store.dispatch:decide", _without_caps),)
