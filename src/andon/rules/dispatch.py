@@ -160,7 +160,7 @@ class _FreeSlots:
             if not slots:
                 continue
             if (now := self._rank(was[-1], slots)) == was:
-                slot = self._give(slots, slots[-1])
+                slot = self._given(slots.pop())
                 if slots:
                     heappush(heap, self._rank(slot.host, slots))
                 return slot
@@ -178,13 +178,14 @@ class _FreeSlots:
         if not left:
             return None
         _, slots = min(left, key=lambda each: (on_host[each[0]], self._rank(*each)))
-        return self._give(slots, min(slots, key=lambda each: (on_slot[each.host, each.slot], _least_doubtful(each))))
+        slot = min(slots, key=lambda each: (on_slot[each.host, each.slot], _least_doubtful(each)))
+        slots.remove(slot)
+        return self._given(slot)
 
     def _rank(self, host: str, slots: list[FreeSlot]) -> tuple[bool, int, str]:
         return slots[-1].doubtful, self._load.get(host, 0), host
 
-    def _give(self, slots: list[FreeSlot], slot: FreeSlot) -> FreeSlot:
-        slots.remove(slot)
+    def _given(self, slot: FreeSlot) -> FreeSlot:
         self._load[slot.host] = self._load.get(slot.host, 0) + 1
         return slot
 
