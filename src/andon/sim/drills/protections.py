@@ -118,6 +118,7 @@ _SWEEP = ("andon.loops.sweep:Sweep.run_once", _rests)
 _REDELIVERY = ("andon.loops.redelivery:Redelivery.run_once", _rests)
 _DEADLINES = ("andon.loops.claims:ClaimDeadlines.run_once", _rests)
 _ENDS = ("andon.store.apply_sync:_follow_end", _nothing)
+_VANISHED = ("andon.store.apply_sync:_doubt_vanished", _nothing)
 _LOST_MINT = ("andon.loops.acts.mint_runner:_free_the_name", _look_comes_to_nothing)
 
 PROTECTIONS: dict[str, Protection] = {
@@ -126,6 +127,10 @@ PROTECTIONS: dict[str, Protection] = {
     "sweep and redelivery": Protection(what="what was missed is read, or sent again", without=(_SWEEP, _REDELIVERY)),
     "claim deadlines": Protection(what="every state of a claim has a time and a consequence", without=(_DEADLINES,)),
     "end reports": Protection(what="the reported end of a runner puts its claim in doubt", without=(_ENDS,)),
+    "ends that are told or seen": Protection(
+        what="a runner whose end is reported, or that its host shows no more, puts its claim in doubt",
+        without=(_ENDS, _VANISHED),
+    ),
     "host liveness": Protection(
         what="slots of a host that nobody hears are no capacity",
         without=(("andon.loops.hosts:HostLiveness.run_once", _rests),),
@@ -168,6 +173,7 @@ PROTECTIONS: dict[str, Protection] = {
         without=(
             ("andon.store.pauses:FIRST", timedelta(seconds=1)),
             ("andon.store.pauses:LONGEST", timedelta(seconds=1)),
+            ("andon.store.pauses:LONGEST_OF_OWNER", timedelta(seconds=1)),
         ),
     ),
     "the run's end": Protection(
