@@ -18,6 +18,8 @@ from andon.rules.dispatch import FreeSlot, Policy, Snapshot, WaitingJob
 from andon.store.columns import encode_json_bytes, from_micros, to_micros
 from andon.store.driver import Statement, driver_of, number
 from andon.store.jobs import GIVEN_UP
+from andon.store.pause_trials import jobs_to_try
+from andon.store.pauses import pauses
 from andon.store.schema import LIVE_CLAIM
 from andon.store.transaction import Tx
 
@@ -52,7 +54,7 @@ wanted AS (
 ),
 paused AS (
     SELECT pauses.owner, pauses.repository, wanted.pool
-    FROM pauses JOIN wanted ON pauses.pool IN ('', wanted.pool) WHERE pauses.until > $4::bigint
+    FROM pauses JOIN wanted ON pauses.pool IN ('', wanted.pool)
 ),
 waiting(pool, owner) AS (
     SELECT pool, (SELECT min(owner) FROM jobs WHERE status = 'queued' AND jobs.pool = wanted.pool) FROM wanted
@@ -98,7 +100,8 @@ SELECT (SELECT json_agg(json_build_array(host, slot, pool, failed_starts, failin
                 SELECT host, slot FROM claims WHERE job_id = found.id AND {GIVEN_UP} OFFSET 0
             ) AS places
             GROUP BY found.id, host, slot ORDER BY found.id, host, slot
-       ) AS given_up)::text
+       ) AS given_up)::text,
+       EXISTS (SELECT FROM pauses WHERE until <= $4::bigint)
 """,
 )
 
@@ -119,7 +122,7 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
     values = (encode_json_bytes(pools), encode_json_bytes(caps), number(policy.batch), number(to_micros(tx.now)))
     with driver_of(tx.connection) as driver:
         found = driver.run(_READ, values)
-    free, waiting, held, unknown, given_up = (found.get_value(0, column) for column in range(5))
+    free, waiting, held, unknown, given_up, tries = (found.get_value(0, column) for column in range(6))
     by_owner: dict[str, int] = {}
     by_host: dict[str, int] = {}
     for owner, host, many in _held.decode(held or b"[]"):
@@ -128,6 +131,10 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
     places: dict[int, list[tuple[str, int, int]]] = {}
     for job_id, host, slot, times in _given_up.decode(given_up or b"[]"):
         places.setdefault(job_id, []).append((host, slot, times))
+    to_try: list[WaitingJob] = []
+    if free and tries == b"t":
+        # After failures of GitHub only: it may cost statements of its own.
+        to_try = jobs_to_try(tx.connection, pauses(tx.connection), policy, tx.now)
     seen = Snapshot(
         waiting=tuple(
             WaitingJob(
@@ -142,7 +149,8 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
                 given_up=tuple(places.get(job_id, ())),
             )
             for job_id, repository, owner, pool, run_id, attempt, since, fork in _waiting.decode(waiting or b"[]")
-        ),
+        )
+        + tuple(to_try),
         free=tuple(
             FreeSlot(host=host, slot=slot, pool=pool, failed_starts=failed, failing_slots=failing)
             for host, slot, pool, failed, failing in _free.decode(free or b"[]")

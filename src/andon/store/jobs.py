@@ -161,12 +161,14 @@ _TRUSTED = {"any": (), "no-forks": ("NOT oldest.fork",)}
 
 
 @lru_cache(maxsize=64)
-def _oldest_waiting(trust: str, trusted: int, owners: int, repositories: int) -> Prepared:
+def _oldest_waiting(trust: str, trusted: int, owners: int, repositories: int, *, only: bool) -> Prepared:
     """The statement for so many names of each kind, and no more conditions than there is something to ask for:
     each costs every row."""
     conditions = [_UNCLAIMED, *_TRUSTED.get(trust, ("NOT oldest.fork",))]
     if trust not in _TRUSTED:
         conditions.append(f"lower(oldest.repository) IN ({_places('trusted', trusted)})")
+    if only:
+        conditions.append("oldest.owner = :of_owner AND oldest.repository = :of_repository")
     if owners:
         conditions.append(f"oldest.owner NOT IN ({_places('owner', owners)})")
     if repositories:
@@ -186,10 +188,17 @@ class Paused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def oldest_waiting(
-    connection: Connection, pool: Pool, each: int, paused: Paused, *, slack: int = 0
+    connection: Connection,
+    pool: Pool,
+    each: int,
+    paused: Paused,
+    *,
+    slack: int = 0,
+    of: tuple[str, str] | None = None,
 ) -> list[WaitingJob]:
     """Queued jobs that the pool takes, without a live claim, oldest first: the `each + slack` oldest among the
     `each` oldest of every owner. `slack`: how many jobs that must wait can stand before ones that need not.
+    `of`: only of this owner and repository.
 
     What the pool does not trust, or not yet, is left out here and not later: otherwise enough old
     jobs that cannot be placed would hide the ones that can (R19).
@@ -199,7 +208,10 @@ def oldest_waiting(
     parameters |= values_of("trusted", trusted)
     parameters |= values_of("owner", paused.owners)
     parameters |= values_of("repository", paused.repositories)
-    statement = _oldest_waiting(pool.trust, len(trusted), len(paused.owners), len(paused.repositories))
+    if of is not None:
+        parameters |= {"of_owner": of[0], "of_repository": of[1]}
+    names = (len(trusted), len(paused.owners), len(paused.repositories))
+    statement = _oldest_waiting(pool.trust, *names, only=of is not None)
     rows = statement.all(connection, **parameters)
     places = _given_up(connection, [row[0] for row in rows if row[-1]])
     return [

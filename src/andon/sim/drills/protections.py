@@ -6,7 +6,7 @@ process while the drill is played, by what a fleet without that protection does,
 
 import contextlib
 import importlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,8 @@ from andon.loops.repository_sweep import RepositorySweep
 from andon.model.wire import SyncAnswer
 from andon.rules import claim_doubt, dispatch
 from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict
-from andon.store import claims, hosts, outbox, registrations
+from andon.sim.virtual_loop import LoopClock, running_loop
+from andon.store import claims, hosts, outbox, pauses, registrations
 from andon.store.transaction import Tx
 
 
@@ -103,6 +104,11 @@ def _without_caps(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -> tuple
     return _decide(snapshot, msgspec.structs.replace(policy, max_slots={}))
 
 
+def _while_it_lasts(known: Sequence[pauses.Pause], pool: str) -> Any:
+    now = LoopClock(running_loop()).now()
+    return pauses.paused_in([each for each in known if each.until > now], pool)
+
+
 def _runs_end_alone(self: RepositorySweep, tx: Tx, answer: Any) -> None:
     keep_answer(tx, self._fleet, self.repository, answer, None, "sweep")  # pyright: ignore[reportPrivateUsage]
 
@@ -175,6 +181,10 @@ PROTECTIONS: dict[str, Protection] = {
             ("andon.store.pauses:LONGEST", timedelta(seconds=1)),
             ("andon.store.pauses:LONGEST_OF_OWNER", timedelta(seconds=1)),
         ),
+    ),
+    "one tries": Protection(
+        what="after a pause one claim tries whether mints work again",
+        without=(("andon.store.dispatch:paused_in", _while_it_lasts), ("andon.store.dispatch:jobs_to_try", _nobody)),
     ),
     "the run's end": Protection(
         what="a run that is over closes its queued jobs",
