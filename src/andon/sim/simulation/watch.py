@@ -19,7 +19,7 @@ from andon.sim.simulation.invariants import at_any_time, is_held_by_a_fault, sto
 from andon.sim.simulation.played_host import Evidence
 from andon.sim.simulation.simulation import Death, Simulation
 from andon.store import claims, job_views, jobs
-from andon.store.pauses import LONGEST as LONGEST_PAUSE
+from andon.store.pauses import LONGEST_OF_OWNER
 
 LOOK_S = 10.0
 RETRY_S = 30.0
@@ -144,8 +144,9 @@ class Watch:
                 idle[job.id] = self._idle.get(job.id, now)
                 why = self._why(here[job.id])
                 what = f"I13: {story(job)} waits beside {capacity}; we say: {why.text}"
-                # A pause after failed mints is told with its end, and lasts ten minutes at most (R20).
-                allowed = LONGEST_PAUSE.total_seconds() if why.cause == _PAUSED else 0.0
+                # A pause after failed mints is told with its end, and lasts two minutes at most (R20); one that a
+                # person has to end, which may last longer, is not among the faults here.
+                allowed = LONGEST_OF_OWNER.total_seconds() if why.cause == _PAUSED else 0.0
                 self._judge(self.bounds[IDLE], idle[job.id] + allowed, now, job.id, what=what)
                 if allowed:
                     self._paused.add(job.id)
