@@ -1,6 +1,6 @@
 """T20, T26: a host that reports well and starts nothing is the emptiest one: it draws every job beside a spare one."""
 
-from andon.sim.drills.drill import Drill, expect, have_run, runners_made
+from andon.sim.drills.drill import Drill, expect, have_run, read, runners_made
 from andon.sim.simulation.simulation import Simulation
 
 
@@ -28,6 +28,23 @@ async def _emptiest(fleet: Simulation) -> None:
     await fleet.until("all four run at once", lambda: fleet.runs(*jobs), 30)
 
 
+async def _everywhere(fleet: Simulation) -> None:
+    """Every host fails every start: one incident of the pool, which closes once a slot has served."""
+    for host in fleet.hosts.values():
+        host.starts_fail = 1.0
+    (job,) = fleet.run([30.0])
+    await fleet.pass_time(1200.0)
+    found = await read(fleet, "/api/v1/incidents")
+    told = [(each["code"], each["subject"]["id"], each["jobs"]) for each in found]
+    expect(fleet, told == [("label.thin", "linux", [job])], f"incidents while every slot rests: {found}")
+    for host in fleet.hosts.values():
+        host.starts_fail = 0.0
+    await fleet.until("it is over, after the longest rest at the latest", lambda: fleet.is_over(job), 960)
+    await fleet.pass_time(1000.0)
+    still = [each["code"] for each in await read(fleet, "/api/v1/incidents") if each["state"] != "closed"]
+    expect(fleet, not still, f"a quarter of an hour after a slot served these are not closed: {still}")
+
+
 DRILLS = (
     Drill(
         id="T20",
@@ -40,5 +57,11 @@ DRILLS = (
         title="a host whose every start fails draws no more jobs",
         protection="failing hosts come last",
         story=_emptiest,
+    ),
+    Drill(
+        id="T26b",
+        title="every host fails every start: one incident of the pool",
+        protection="incidents",
+        story=_everywhere,
     ),
 )
