@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from andon.agent import plan as agent_plan
 from andon.agent.plan import Known, Plan
@@ -19,8 +20,7 @@ from andon.loops.repository_sweep import RepositorySweep
 from andon.model.wire import SyncAnswer
 from andon.rules import claim_doubt, dispatch
 from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict
-from andon.sim.virtual_loop import LoopClock, running_loop
-from andon.store import claims, hosts, outbox, pauses, registrations
+from andon.store import claims, hosts, jobs, outbox, pauses, registrations
 from andon.store.transaction import Tx
 
 
@@ -104,9 +104,16 @@ def _without_caps(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -> tuple
     return _decide(snapshot, msgspec.structs.replace(policy, max_slots={}))
 
 
-def _while_it_lasts(known: Sequence[pauses.Pause], pool: str) -> Any:
-    now = LoopClock(running_loop()).now()
-    return pauses.paused_in([each for each in known if each.until > now], pool)
+def _all_try(
+    connection: Connection, known: Sequence[pauses.Pause], policy: dispatch.Policy, now: datetime
+) -> list[dispatch.WaitingJob]:
+    lasting = [each for each in known if each.until > now]
+    return [
+        job
+        for name, pool in policy.pools.items()
+        for job in jobs.oldest_waiting(connection, pool, policy.batch, pauses.paused_in(lasting, name))
+        if any(each.covers(job.owner, job.repository, job.pool) for each in known)
+    ]
 
 
 def _runs_end_alone(self: RepositorySweep, tx: Tx, answer: Any) -> None:
@@ -184,7 +191,7 @@ PROTECTIONS: dict[str, Protection] = {
     ),
     "one tries": Protection(
         what="after a pause one claim tries whether mints work again",
-        without=(("andon.store.dispatch:paused_in", _while_it_lasts), ("andon.store.dispatch:jobs_to_try", _nobody)),
+        without=(("andon.store.dispatch:jobs_to_try", _all_try),),
     ),
     "the run's end": Protection(
         what="a run that is over closes its queued jobs",
