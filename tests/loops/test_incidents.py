@@ -1,6 +1,9 @@
 """Incidents of the whole fleet on the played world: found within a minute, once for each cause, closed by evidence."""
 
+from datetime import timedelta
 from typing import Any
+
+from sqlalchemy import update
 
 from andon.github.health import Health
 from andon.loops.hosts import HostLiveness
@@ -14,6 +17,7 @@ from andon.rules.liveness_fleet import ApiFact, Finding, Situation
 from andon.store import hosts, incidents, journal
 from andon.store.apply_sync import apply_report
 from andon.store.leases import take
+from andon.store.schema import slots
 from tests.support.builders import a_report, idle, slot_of
 
 STEP_S = 5.0
@@ -288,5 +292,38 @@ def test_an_incident_of_a_day_is_announced_again(play: Any) -> None:
         lines = await world.store.read(lambda connection: journal.newest(connection, 20))
         kinds = [each.entry.kind for each in lines]
         assert kinds.count("incident.announced") == 2 and kinds.count("incident.opened") == 1
+
+    play(story)
+
+
+def test_a_pool_of_which_every_slot_rests_is_one_incident_that_a_served_job_closes(play: Any) -> None:
+    async def story(world: Any) -> None:
+        watch = Watch(world)
+        await watch.start("host-b")
+        (job,) = world.run("test")
+        await world.sweep()
+
+        async def rest(host: str, until: float | None, failed: int = 4) -> None:
+            end = None if until is None else world.clock.now() + timedelta(seconds=until)
+            here = slots.c.host == host
+            values = {"failed_starts": failed, "rests_until": end}
+            await world.store.write(lambda tx: tx.connection.execute(update(slots).where(here).values(values)))
+
+        heard = ("host-a", "host-b")
+        await rest("host-a", 60)
+        await watch.go(10, heard=heard)
+        assert await watch.states() == [], "the other host serves"
+        await rest("host-b", 30)
+        await watch.go(10, heard=heard)
+        assert await watch.states() == [("label.thin", "linux", "open")]
+        (incident,) = await watch.found()
+        assert "host-a, host-b" in incident.title and incident.severity == "warn" and incident.jobs == (job,)
+        await watch.go(60, heard=heard)
+        assert await watch.states() == [("label.thin", "linux", "open")], "that the rests are over shows nothing"
+        await rest("host-b", None, failed=0)
+        await watch.go(10, heard=heard)
+        assert await watch.states() == [("label.thin", "linux", "easing")]
+        await watch.go(15 * 60 + 10, heard=heard)
+        assert await watch.states() == [("label.thin", "linux", "closed")]
 
     play(story)

@@ -7,13 +7,12 @@ import pytest
 
 from andon.github.outcomes import Failed, FailureClass
 from andon.github.runner_payloads import RunnerObject
-from andon.model.claim_states import ClaimState
+from andon.model.claim_states import RECLAIMED, ClaimState
 from andon.model.rails import Rail, RailMode
 from andon.model.wire import SlotState
 from andon.store import hosts, journal
 from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import wishes
-from andon.store.claims import RECLAIMED
 from andon.store.rail_gate import switch
 from tests.support.builders import START, idle, job_news, slot_of, the_end
 from tests.support.minted_runners import connect, minted, take

@@ -99,8 +99,9 @@ def test_another_slot_serves_meanwhile(play: Any) -> None:
     async def story(world: Any) -> None:
         (job_id,) = world.run("build")
         await world.sweep()
-        used = [(await fail(world, job_id)).slot for _ in range(2)]
-        assert used == [0, 0]
+        used = [(await fail(world, job_id)).slot for _ in range(3)]
+        assert used == [0, 1, 0], "the other one first, and back where there is no other (T20)"
+        assert (await slots(world))[0].rests_until is not None
         await world.dispatch()
         assert (await world.the_claim(job_id)).slot == 1
 

@@ -13,7 +13,9 @@ from andon.loops.acts.resolve_claim import resolve_claim
 from andon.loops.acts.retire_runner import retire_runner
 from andon.loops.fleet import Fleet
 from andon.loops.leadership import LEADER
+from andon.loops.sweep import Sweep
 from andon.model.claim_states import LIVE, ClaimEvent, ClaimState
+from andon.model.config import Owner
 from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
 from andon.store import outbox
@@ -22,6 +24,7 @@ from andon.store.doubt import doubt
 from andon.store.leases import Fenced, take
 from andon.store.outbox import Act
 from tests.loops.test_observing import OBSERVING, switch
+from tests.support.builders import a_config
 
 
 class Stopped:
@@ -222,3 +225,23 @@ def test_a_held_mint_of_a_job_that_is_over_gives_its_claim_back(play: Any) -> No
         assert world.registrations() == set()
 
     play(story)
+
+
+def test_a_sweep_that_loses_the_lead_says_so_and_reads_no_further(play: Any) -> None:
+    """It is no fault of ours, and no failure to read a repository: the loop stops as every other one does."""
+    many = tuple(f"acme/app-{number}" for number in range(12))
+
+    async def story(world: Any) -> None:
+        for repository in many:
+            world.run("build", repository=repository)
+
+        async def meanwhile() -> None:
+            await another_leads(world)
+
+        stopped = stop_at(world, "newest_runs", meanwhile)
+        with pytest.raises(Fenced):
+            await Sweep(world.fleet).run_once()
+        assert stopped.happened and world.log.faults == []
+        assert [name for name, _ in world.counted if name == "andon_sweeps_failed_total"] == []
+
+    play(story, a_config(owner=(Owner(login="acme", repositories=many),)))

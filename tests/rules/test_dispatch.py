@@ -55,6 +55,60 @@ def test_the_emptiest_host_is_taken_first() -> None:
     assert hosts == ["host-b", "host-a"]
 
 
+def places(jobs: tuple[WaitingJob, ...], free: tuple[FreeSlot, ...], **changes: Any) -> list[tuple[str, int]]:
+    decisions = decide(snapshot(jobs, free, **changes), POLICY)
+    return [(each.slot.host, each.slot.slot) for each in decisions if isinstance(each, Place)]
+
+
+def test_a_job_goes_elsewhere_than_where_it_was_given_up() -> None:
+    """T20: the host that starts nothing is the emptiest one."""
+    free, load = (*slots(2, "host-a"), *slots(2, "host-b")), {"host-b": 9}
+    again = waiting(1, given_up=(("host-a", 0, 1),))
+    assert places((again, waiting(2)), free, host_load=load) == [("host-b", 0), ("host-a", 0)]
+    twice = waiting(1, given_up=(("host-a", 0, 1), ("host-b", 0, 2)))
+    assert places((twice,), free, host_load=load) == [("host-a", 1)], "where it was least often, on another slot"
+
+
+def test_a_job_is_never_left_without_a_place() -> None:
+    again = waiting(1, given_up=(("host-a", 0, 7),))
+    assert places((again,), slots(1)) == [("host-a", 0)]
+    assert places((again, again), slots(1)) == [("host-a", 0)]
+    assert places((again,), ()) == []
+
+
+def slots_of(host: str, *failed_starts: int, failing: int = 0) -> tuple[FreeSlot, ...]:
+    return tuple(
+        FreeSlot(host=host, slot=number, pool="linux", failed_starts=failed, failing_slots=failing)
+        for number, failed in enumerate(failed_starts)
+    )
+
+
+def test_a_host_whose_starts_fail_gives_last() -> None:
+    """T26. Two slots speak against a host; one slot only against itself."""
+    jobs = tuple(waiting(number) for number in range(4))
+    free = (*slots_of("host-a", 0, 0, failing=2), *slots_of("host-b", 0, 0))
+    load = {"host-b": 9}
+    assert places(jobs, free, host_load=load) == [("host-b", 0), ("host-b", 1), ("host-a", 0), ("host-a", 1)]
+    free = (*slots_of("host-a", 3, 0, failing=1), *slots_of("host-b", 0, 0))
+    assert places(jobs, free, host_load=load) == [("host-a", 1), ("host-b", 0), ("host-b", 1), ("host-a", 0)]
+
+
+@given(
+    free=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(0, 2)), max_size=10, unique=True),
+    jobs=st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(1, 3)), max_size=3)),
+)
+def test_whatever_failed_before_every_slot_is_given_once(
+    free: list[tuple[str, int, int]], jobs: list[list[tuple[str, int, int]]]
+) -> None:
+    offered = {
+        (host, slot): FreeSlot(host=host, slot=slot, pool="linux", failed_starts=failed, failing_slots=failed)
+        for host, slot, failed in free
+    }
+    work = tuple(waiting(number, given_up=tuple(given_up)) for number, given_up in enumerate(jobs))
+    found = places(work, tuple(offered.values()))
+    assert len(found) == len(set(found)) == min(len(offered), len(work))
+
+
 def test_a_capped_owner_is_told_and_holds_up_nobody() -> None:
     jobs = (waiting(1), waiting(2), waiting(3, owner="other", repository="other/app"))
     policy = Policy(pools=POLICY.pools, max_slots={"acme": 1})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.model.claim_states import ClaimState
+from andon.model.claim_states import RECLAIMED, ClaimState
 from andon.rules.runner_causes import CAUSES, UNKNOWN, Whose, cause_of, cause_of_claim
 from tests.support.builders import a_claim, at
 
@@ -95,8 +95,10 @@ def test_an_end_that_we_ordered_is_ours() -> None:
     assert cause_of(None, 2, "", given_up=True).name == "stopped"
     given_up = a_claim(state=ClaimState.RELEASED, since=at(10), ended_at=at(12), signal=2)
     ended_before = a_claim(state=ClaimState.RELEASED, since=at(12), ended_at=at(10), signal=2)
-    found = [cause_of_claim(each) for each in (given_up, ended_before, a_claim())]
-    assert [each and each.name for each in found] == ["stopped", "interrupted", None]
+    reclaimed = a_claim(state=ClaimState.SETTLED, reason=RECLAIMED, since=at(10), ended_at=at(12), signal=9)
+    settled = a_claim(state=ClaimState.SETTLED, reason="the job is over", since=at(10), ended_at=at(12), signal=9)
+    found = [cause_of_claim(each) for each in (given_up, ended_before, reclaimed, settled, a_claim())]
+    assert [each and each.name for each in found] == ["stopped", "interrupted", "stopped", "ended_by_force", None]
 
 
 @pytest.mark.parametrize("phrase", [phrase for row in CAUSES for phrase in row.phrases if phrase != "Running job:"])

@@ -76,6 +76,8 @@ def situation(**changes: Any) -> Situation:
         ("capped", {"max_slots": 2, "owner_used": 2}),
         ("reserved", {"trusted": False, "fork": True}),
         ("rate_limited", {"paused_until": at(200), "pause_reason": "limit"}),
+        ("rate_limited", {"paused_until": at(50), "pause_reason": "limit", "pause_tried": True, "slots_free": 1}),
+        ("starting", {"paused_until": at(50), "pause_reason": "limit", "slots_free": 1}),
         ("degraded", {"dispatch_mode": "observe"}),
         ("degraded", {"run_known": False, "slots_free": 1}),
         ("starting", {"slots_free": 1}),

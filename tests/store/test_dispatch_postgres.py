@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, insert, select, text, update
 
+from andon.model.claim_states import ClaimState
 from andon.model.nouns import Claim
 from andon.rules.dispatch import Place, Policy, Withhold, decide
 from andon.runtime.errors import AndonError
@@ -25,6 +26,7 @@ from tests.support.running import read, rows, write
 DATABASES = ("postgresql",)
 OWNERS = ("acme", "beta", "gamma", "delta")
 NAMES = ("linux", "gpu", "arm")
+OVER = (ClaimState.RELEASED, ClaimState.RELEASED, ClaimState.SETTLED)
 TRUSTS = ("any", "no-forks", "repositories")
 
 
@@ -49,6 +51,7 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
             row = {"host": host, "slot": slot, "kind": rng.choice(["jit"] * 5 + ["other"])}
             row |= {"pool": rng.choice(names), "intent": rng.choice(["open"] * 5 + ["cordoned"])}
             row |= {"rests_until": rng.choice([None] * 4 + [at(-1), START, at(1)])}
+            row |= {"failed_starts": rng.choice([0] * 3 + [1, 2])}
             connection.execute(insert(slots).values(**row, state=rng.choice(["idle"] * 5 + ["busy"]), since=START))
     numbers = range(1, rng.randint(2, 50))
     for number in numbers:
@@ -66,6 +69,10 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
     for number in rng.sample(numbers, min(len(numbers), rng.randint(0, 6))):
         live = {"job_id": number, "owner": rng.choice(OWNERS), "host": "host-0", "slot": number}
         claims.reserve(Tx(connection, START, _no_ids()), [a_claim(f"clm_live_{number}", **live)])
+    for over in range(rng.randint(0, 20)):
+        known = {"job_id": rng.choice(numbers), "host": f"host-{rng.randrange(4)}", "slot": rng.randrange(4)}
+        known |= {"runner_id": rng.choice([None, over, over])}
+        claims.reserve(Tx(connection, START, _no_ids()), [a_claim(f"clm_over_{over}", state=rng.choice(OVER), **known)])
     for owner in rng.sample(OWNERS, rng.randint(0, 3)):
         connection.execute(
             insert(pauses).values(
@@ -109,10 +116,10 @@ def _no_ids() -> Any:
 
 
 def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[[int], int]) -> None:
-    placed = capped = 0
+    placed = capped = again = 0
 
     def compare(tx: Tx, seed: int) -> None:
-        nonlocal placed, capped
+        nonlocal placed, capped, again
         policy = a_fleet(tx.connection, Random(seed))
         seen, unknown = dispatch_postgres.look(tx, policy)
         general, short = decide(snapshot(tx, policy), policy), decide(seen, policy)
@@ -126,12 +133,14 @@ def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[
         assert unknown == (tx.connection.execute(asked).first() is not None), seed
         placed += len(places)
         capped += len(withheld)
+        again += sum(bool(each.job.given_up) for each in places)
 
     fleets = count(800)
     for seed in range(fleets):
         write(store, lambda tx, seed=seed: compare(tx, seed))
     assert placed > fleets
     assert capped > fleets // 4
+    assert again > fleets // 4
 
 
 CROWDED: dict[str, tuple[list[tuple[str, str]], dict[str, int], list[int]]] = {

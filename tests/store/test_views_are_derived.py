@@ -165,6 +165,12 @@ def situation(rows: Rows, job: Job, run: Run | None, live: Claim | None, now: da
         owner_used=sum(1 for claim in rows.live if claim.owner == job.owner),
         paused_until=pause.until if pause else None,
         pause_reason=pause.reason if pause else None,
+        pause_tried=pause is not None
+        and pause.until <= now
+        and any(
+            each.state is ClaimState.RESERVED and pause.covers(each.owner, each.repository, each.pool)
+            for each in rows.live
+        ),
         dispatch_mode="act",
         position=line.index(job.id) + 1 if job.id in line else None,
     )

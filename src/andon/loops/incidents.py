@@ -1,7 +1,7 @@
 """Loop "incidents": what the fleet, GitHub and our own clock show becomes incidents, one for each cause (R36).
 
-The verdicts are `rules.liveness_fleet`. An incident eases only when something shows that its cause is
-gone, and closes when it stayed away for its kind's quiet time.
+The verdicts are `rules.liveness_fleet` and `rules.pool_rests`. An incident eases only when something shows that its
+cause is gone, and closes when it stayed away for its kind's quiet time.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,9 @@ from andon.model.incident_kinds import IncidentCode
 from andon.model.incident_states import IncidentState
 from andon.model.nouns import Incident
 from andon.rules.liveness_fleet import JUDGED, Finding, HostFact, Situation, cleared, verdicts
+from andon.rules.pool_rests import SlotFact, resting_pools, works_again
 from andon.store import claims, hosts, incidents, registrations
+from andon.store.pool_rests import slots_of_resting_pools
 from andon.store.transaction import Tx
 
 CLAIMS_OF = timedelta(hours=25)
@@ -59,8 +61,11 @@ class KeepIncidents:
         watched = lease.generation == self._generation
         now = self._fleet.clock.now()
         since = now - CLAIMS_OF
-        (known, live), places = await self._fleet.store.read(
-            lambda connection: (_read(connection, self._machine), registrations.places_of_claims(connection, since))
+        (known, live, slots), places = await self._fleet.store.read(
+            lambda connection: (
+                _read(connection, self._machine, now),
+                registrations.places_of_claims(connection, since),
+            )
         )
         if not any(host.observed is HostObserved.REPORTING for host in known):
             self._heard_since = None
@@ -75,17 +80,17 @@ class KeepIncidents:
             pause=pause if watched else None,
             counted=counted,
         )
-        found = verdicts(at)
+        found = (*verdicts(at), *resting_pools(slots))
         if found or live:
-            await self._fleet.write(lambda tx: follow(tx, found, at))
+            await self._fleet.write(lambda tx: follow(tx, found, at, slots))
         self._generation = lease.generation
         for finding in found:
             if not any(_same(finding, each) for each in live):
                 self._fleet.log.warning("incident.opened", code=finding.code.value, subject=finding.subject_id)
 
 
-def follow(tx: Tx, found: Sequence[Finding], at: Situation) -> None:
-    """Writes down what the verdicts mean for the incidents that there are."""
+def follow(tx: Tx, found: Sequence[Finding], at: Situation, slots: Sequence[SlotFact] = ()) -> None:
+    """Writes down what the verdicts mean for the incidents that there are. `slots`: of the pools that rest."""
     live = incidents.live(tx.connection)
     for finding in found:
         known = next((each for each in live if _same(finding, each)), None)
@@ -99,7 +104,10 @@ def follow(tx: Tx, found: Sequence[Finding], at: Situation) -> None:
         if any(_same(finding, incident) for finding in found):
             incidents.past_deadline(tx, incident)
             continue
-        reason = cleared(incident.code, incident.subject_id, at)
+        if incident.code is IncidentCode.LABEL_THIN:
+            reason = works_again(incident.subject_id, slots)
+        else:
+            reason = cleared(incident.code, incident.subject_id, at)
         if reason is not None and incident.state is IncidentState.OPEN:
             incidents.ease(tx, incident, reason)
         elif reason is not None or incident.state is IncidentState.OPEN or incident.code not in JUDGED:
@@ -125,7 +133,9 @@ def _cause(finding: Finding, live: Sequence[Incident]) -> str | None:
     return None
 
 
-def _read(connection: Connection, machine: str | None) -> tuple[list[HostFact], list[Incident]]:
+def _read(
+    connection: Connection, machine: str | None, now: datetime
+) -> tuple[list[HostFact], list[Incident], list[SlotFact]]:
     _, live_by_host = claims.live_counts(connection)
     known = [
         HostFact(
@@ -138,4 +148,6 @@ def _read(connection: Connection, machine: str | None) -> tuple[list[HostFact], 
         )
         for host in hosts.all_hosts(connection)
     ]
-    return known, incidents.live(connection)
+    live = incidents.live(connection)
+    thin = [each.subject_id for each in live if each.code is IncidentCode.LABEL_THIN]
+    return known, live, slots_of_resting_pools(connection, now, thin)

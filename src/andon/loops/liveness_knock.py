@@ -41,8 +41,10 @@ class Knock:
             left = QUIET - (clock.now() - fact.answered_at)
             if timedelta(0) < left <= QUIET:
                 return left.total_seconds()
-        if now - self._asked < pause.total_seconds():
-            return pause.total_seconds() - (now - self._asked)
+        due = self._asked + pause.total_seconds()
+        if now < due:
+            # Reached for sure by waiting so long; a rest that is left by rounding might be no step of the clock.
+            return due - now
         place = await self._place()
         if place is None:
             return None

@@ -15,6 +15,7 @@ from andon.loops.repository_sweep import CLOCKS_DIFFER, Key, RepositorySweep
 from andon.loops.watched import Watched
 from andon.rules.sweep_pace import Quota, period_s
 from andon.store import jobs, polling
+from andon.store.leases import Fenced
 
 AT_ONCE = 8
 """Repositories that are read together; GitHub allows 100 requests at once (contract section 5)."""
@@ -42,7 +43,10 @@ class Sweep:
         return github.poll_seconds if github.ingest == "poll" else github.sweep_seconds
 
     async def run_once(self) -> float | None:
-        """Reads what is due; gives the seconds until something is due again."""
+        """Reads what is due; gives the seconds until something is due again.
+
+        Raises Fenced when another process has taken the lead meanwhile.
+        """
         return await self._pass(everywhere=False)
 
     async def read_everything(self) -> None:
@@ -62,12 +66,21 @@ class Sweep:
         due = [name for name in believed if everywhere or self._due.get(name, started) <= started]
         busy = await self._fleet.store.read(polling.busy_runners) if due else frozenset[str]()
         turns = asyncio.Semaphore(AT_ONCE)
+        fenced: list[Fenced] = []
 
         async def read(name: str) -> None:
             async with turns:
-                await self._read(name, believed[name], busy, everywhere=everywhere)
+                if fenced:
+                    return
+                try:
+                    await self._read(name, believed[name], busy, everywhere=everywhere)
+                except Fenced as error:
+                    fenced.append(error)
 
         await asyncio.gather(*(read(name) for name in due))
+        if fenced:
+            # Another process leads since: nothing of ours broke, and nothing was read for sure.
+            raise fenced[0]
         self._plan(due, started)
         return max(0.0, min(self._due.values()) - self._fleet.clock.monotonic()) if self._due else None
 
@@ -85,6 +98,8 @@ class Sweep:
     async def _read(self, repository: str, believed: set[Key], busy: frozenset[str], *, everywhere: bool) -> None:
         try:
             failure = await self._repositories[repository].read(believed, busy, everywhere=everywhere)
+        except Fenced:
+            raise
         except Exception as error:
             # One repository's trouble must not hide the others' news.
             self._fleet.log.exception("sweep.broke", repository=repository)

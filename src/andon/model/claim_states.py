@@ -60,6 +60,9 @@ LIVE = frozenset(
 )
 """States in which a claim holds its slot and its job: the two partial unique indexes stand on it."""
 
+RECLAIMED = "its job is over, and its runner's process lived on: the slot is reclaimed"
+"""The `reason` of a settled claim whose process is to be ended (R29); no other claim has it."""
+
 _S, _E = ClaimState, ClaimEvent
 
 CLAIMS = Machine[ClaimState](

@@ -2,10 +2,12 @@
 
 Waiting jobs come in groups of one owner and one pool, oldest first. Slots of a pool are handed
 round the owners by turns, so that a capped or unservable owner never holds up another (R18, R19).
+A job goes elsewhere than where it was given up, while there is an elsewhere, and a host whose starts fail
+gives its slots last: it is the emptiest host, and would draw every job again and again (T20, T26).
 Weights, priorities and lanes join in here later; the shape stays: snapshot -> decisions.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from heapq import heappop, heappush
@@ -13,6 +15,9 @@ from heapq import heappop, heappush
 import msgspec
 
 from andon.model.config import Pool
+
+HOST_IS_TO_BLAME = 2
+"""So many slots that fail speak against their host, and not each for itself (design.md section 4, "unit")."""
 
 
 class WaitingJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +31,8 @@ class WaitingJob(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     queued_at: datetime
     fork: bool
+    given_up: tuple[tuple[str, int, int], ...] = ()
+    """Where runners that were made for it were given up before they served: host, slot, how many."""
 
 
 class FreeSlot(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +41,15 @@ class FreeSlot(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     slot: int
     pool: str
+    failed_starts: int = 0
+    """Its failed starts in a row (`rules.slot_rest`)."""
+    failing_slots: int = 0
+    """How many slots of its host have failed starts, those that rest included."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its last start failed, or those of two slots of its host: then the host is to blame."""
+        return self.failed_starts > 0 or self.failing_slots >= HOST_IS_TO_BLAME
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,13 +119,13 @@ def decide(snapshot: Snapshot, policy: Policy) -> tuple[Decision, ...]:
 
     free = _FreeSlots(snapshot)
     placed = 0
-    for pool_name, by_owner in queues.items():
+    for by_owner in queues.values():
         for job in _turns(by_owner):
             cap = policy.max_slots.get(job.owner)
             if cap is not None and used.get(job.owner, 0) >= cap:
                 facts: dict[str, object] = {"max_slots": cap, "used": used.get(job.owner, 0)}
                 decisions.append(Withhold(job=job, cause="capped", facts=facts))
-            elif placed < policy.batch and (slot := free.take(pool_name)) is not None:
+            elif placed < policy.batch and (slot := free.take(job)) is not None:
                 used[job.owner] = used.get(job.owner, 0) + 1
                 placed += 1
                 decisions.append(Place(job=job, slot=slot))
@@ -118,34 +134,64 @@ def decide(snapshot: Snapshot, policy: Policy) -> tuple[Decision, ...]:
 
 class _FreeSlots:
     """Free slots by pool; the emptiest host gives next, so that starts spread and a lost host takes
-    less with it."""
+    less with it. What is doubtful comes last."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._slots: dict[tuple[str, str], list[FreeSlot]] = defaultdict(list)
-        for slot in sorted(snapshot.free, key=lambda each: each.slot, reverse=True):
-            self._slots[slot.pool, slot.host].append(slot)
+        self._slots: dict[str, dict[str, list[FreeSlot]]] = defaultdict(lambda: defaultdict(list))
+        """By pool and host, the one to take next at the end."""
+        for slot in sorted(snapshot.free, key=_least_doubtful, reverse=True):
+            self._slots[slot.pool][slot.host].append(slot)
         self._load = dict(snapshot.host_load)
-        self._hosts: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for pool, host in self._slots:
-            heappush(self._hosts[pool], (self._load.get(host, 0), host))
+        self._hosts: dict[str, list[tuple[bool, int, str]]] = defaultdict(list)
+        """By pool, a heap of hosts as they stood when they were put there: they can only have become worse."""
+        for pool, hosts in self._slots.items():
+            for host, slots in hosts.items():
+                heappush(self._hosts[pool], self._rank(host, slots))
 
-    def take(self, pool: str) -> FreeSlot | None:
-        """A slot of the pool, or None when none is left."""
+    def take(self, job: WaitingJob) -> FreeSlot | None:
+        """A slot of the job's pool, or None when none is left."""
+        return self._take_elsewhere(job) if job.given_up else self._take_next(job.pool)
+
+    def _take_next(self, pool: str) -> FreeSlot | None:
         heap = self._hosts[pool]
         while heap:
-            load, host = heappop(heap)
-            slots = self._slots[pool, host]
-            now = self._load.get(host, 0)
+            was = heappop(heap)
+            slots = self._slots[pool][was[-1]]
             if not slots:
                 continue
-            if now != load:
-                # Another pool took a slot of this host meanwhile.
-                heappush(heap, (now, host))
-                continue
-            self._load[host] = now + 1
-            heappush(heap, (now + 1, host))
-            return slots.pop()
+            if (now := self._rank(was[-1], slots)) == was:
+                slot = self._given(slots.pop())
+                if slots:
+                    heappush(heap, self._rank(slot.host, slots))
+                return slot
+            heappush(heap, now)
         return None
+
+    def _take_elsewhere(self, job: WaitingJob) -> FreeSlot | None:
+        """Where it was given up least often: there is always a place that is least bad."""
+        on_host: Counter[str] = Counter()
+        on_slot: Counter[tuple[str, int]] = Counter()
+        for host, slot, times in job.given_up:
+            on_host[host] += times
+            on_slot[host, slot] += times
+        left = [(host, slots) for host, slots in self._slots[job.pool].items() if slots]
+        if not left:
+            return None
+        _, slots = min(left, key=lambda each: (on_host[each[0]], self._rank(*each)))
+        slot = min(slots, key=lambda each: (on_slot[each.host, each.slot], _least_doubtful(each)))
+        slots.remove(slot)
+        return self._given(slot)
+
+    def _rank(self, host: str, slots: list[FreeSlot]) -> tuple[bool, int, str]:
+        return slots[-1].doubtful, self._load.get(host, 0), host
+
+    def _given(self, slot: FreeSlot) -> FreeSlot:
+        self._load[slot.host] = self._load.get(slot.host, 0) + 1
+        return slot
+
+
+def _least_doubtful(slot: FreeSlot) -> tuple[bool, int, int]:
+    return slot.doubtful, slot.failed_starts, slot.slot
 
 
 def _turns(by_owner: Mapping[str, list[WaitingJob]]) -> list[WaitingJob]:

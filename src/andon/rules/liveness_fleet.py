@@ -35,9 +35,10 @@ JUDGED = frozenset(
         IncidentCode.FLEET_SILENT,
         IncidentCode.GITHUB_DOWN,
         IncidentCode.CONTROL_PLANE_ASLEEP,
+        IncidentCode.LABEL_THIN,
     }
 )
-"""The kinds that `verdicts` opens and `cleared` shows the end of."""
+"""The kinds that `verdicts` opens and `cleared` shows the end of; the last is of `rules.pool_rests`."""
 
 
 class HostFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +132,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, object]
     hosts: tuple[str, ...] = ()
     """Whose jobs it concerns; empty: everybody's."""
+    pool: str | None = None
+    """It concerns the jobs of this pool."""
 
 
 def verdicts(at: Situation) -> tuple[Finding, ...]:

@@ -72,6 +72,10 @@ A runner that ends before it served, or never comes up while its job waits, is a
 so many in a row the slot gets no claim for a while. A runner that serves a job makes them forgotten. A slot is
 tried again at once after `andon host uncordon`, and after a new start of its agent.
 
+Dispatch goes by it before that: a job that was given up goes to another host, or another slot, while one is free.
+A slot whose last start failed comes after the others, and so do all slots of a host of which two fail. Nothing is
+kept from a job by that: where no other place is free, it goes back.
+
 | failed starts in a row | rest |
 |---|---|
 {_rests()}

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from andon.model.claim_states import ClaimState
+from andon.model.claim_states import RECLAIMED, ClaimState
 from andon.model.nouns import Claim
 
 
@@ -44,7 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     unseen: bool = False
     """Neither exit code nor signal is known."""
     given_up: bool = False
-    """Its claim had been given up before it ended."""
+    """Its claim had been given up, or its slot reclaimed, before it ended."""
     cause: Cause
 
 
@@ -168,7 +168,8 @@ def cause_of_claim(claim: Claim) -> Cause | None:
     """The cause of the end of a claim's runner; None: no end was reported."""
     if claim.ended_at is None:
         return None
-    given_up = claim.state is ClaimState.RELEASED and claim.since < claim.ended_at
+    over = claim.state is ClaimState.RELEASED or claim.reason == RECLAIMED
+    given_up = over and claim.since < claim.ended_at
     return cause_of(claim.exit, claim.signal, claim.tail, given_up=given_up)
 
 

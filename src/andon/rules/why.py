@@ -50,6 +50,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     owner_used: int
     paused_until: datetime | None
     pause_reason: str | None
+    pause_tried: bool = False
+    """The pause has run out, and a claim of another job tries whether GitHub gives runners again."""
     dispatch_mode: str
     """`act`, `observe` or `off`."""
     position: int | None
@@ -185,8 +187,12 @@ CAUSES: tuple[_Cause, ...] = (
     ),
     _Cause(
         name="rate_limited",
-        holds=lambda s: _unclaimed(s) and s.paused_until is not None and s.paused_until > s.now,
-        text=lambda s: f"Runners of {s.owner} cannot be registered at GitHub for now: {s.pause_reason}.",
+        holds=lambda s: _unclaimed(s) and s.paused_until is not None and (s.paused_until > s.now or s.pause_tried),
+        text=lambda s: (
+            f"Runners of {s.owner} cannot be registered at GitHub for now: {s.pause_reason}."
+            if not s.pause_tried
+            else f"Runners of {s.owner} could not be registered at GitHub: {s.pause_reason}. One is tried now."
+        ),
         until="the pause ends and GitHub gives a runner again",
         facts=lambda s: {"until": s.paused_until.isoformat() if s.paused_until else None},
     ),

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
+from andon.model.claim_states import CLAIMS, LIVE, RECLAIMED, ClaimEvent, ClaimState
 from andon.model.config import Pool
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
@@ -29,7 +29,7 @@ from andon.model.wire import (
 from andon.rules.limits import registration_limit
 from andon.rules.runner_causes import cause_of
 from andon.store import claims, hosts, jobs, outliving
-from andon.store.claims import RECLAIMED, Change, advance
+from andon.store.claims import Change, advance
 from andon.store.doubt import doubt
 from andon.store.rails import would
 from andon.store.transaction import Tx

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
-from andon.model.claim_states import CLAIMS, LIVE, ClaimEvent, ClaimState
+from andon.model.claim_states import CLAIMS, LIVE, RECLAIMED, ClaimEvent, ClaimState
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim
@@ -23,10 +23,6 @@ from andon.store.upsert import upsert
 
 _JIT_STATES = frozenset({ClaimState.MINTED, ClaimState.LAUNCHED})
 """While in these the JIT config may still be needed; in any other its row goes (R26)."""
-
-RECLAIMED = "its job is over, and its runner's process lived on: the slot is reclaimed"
-"""The `reason` of a settled claim whose process is to be ended (R29); no other claim has it."""
-
 
 # Made once: these run with every sync, every round and every piece of news.
 _BY_ID = Records(select(claims).where(claims.c.id == bindparam("id")), Claim)

@@ -15,6 +15,7 @@ from andon.model.journal import Entry
 from andon.model.nouns import Claim
 from andon.rules.dispatch import Place, Policy, Snapshot, WaitingJob, Withhold, decide
 from andon.store import claims, dispatch_postgres, hosts, jobs
+from andon.store.pause_trials import jobs_to_try
 from andon.store.pauses import paused_in, pauses
 from andon.store.transaction import Tx
 
@@ -54,7 +55,9 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
         # One more than there are slots: it is the one whose withholding can be explained.
         each = min(slots_of[name], policy.batch) + 1
         slack = _most_withheld(policy, by_owner, each)
-        waiting += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name, tx.now), slack=slack)
+        waiting += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name), slack=slack)
+    if free:
+        waiting += jobs_to_try(connection, known_pauses, policy, tx.now)
     return Snapshot(
         waiting=tuple(waiting),
         free=tuple(free),

@@ -17,6 +17,9 @@ from andon.model.nouns import Claim
 from andon.rules.dispatch import FreeSlot, Policy, Snapshot, WaitingJob
 from andon.store.columns import encode_json_bytes, from_micros, to_micros
 from andon.store.driver import Statement, driver_of, number
+from andon.store.jobs import GIVEN_UP
+from andon.store.pause_trials import jobs_to_try
+from andon.store.pauses import pauses
 from andon.store.schema import LIVE_CLAIM
 from andon.store.transaction import Tx
 
@@ -35,7 +38,10 @@ given AS (SELECT * FROM json_to_recordset($1) AS given(pool text, trust text, li
 caps AS (SELECT * FROM json_to_recordset($2) AS caps(owner text, cap int)),
 held AS MATERIALIZED (SELECT owner, host, count(*) AS many FROM claims WHERE {_LIVE} GROUP BY owner, host),
 free AS MATERIALIZED (
-    SELECT slots.host, slots.slot, slots.pool FROM slots JOIN hosts ON hosts.name = slots.host
+    SELECT slots.host, slots.slot, slots.pool, slots.failed_starts, coalesce(many, 0) AS failing
+    FROM slots JOIN hosts ON hosts.name = slots.host
+    LEFT JOIN (SELECT host, count(*) AS many FROM slots WHERE failed_starts > 0 GROUP BY host) AS failing
+    ON failing.host = slots.host
     WHERE slots.state = 'idle' AND slots.kind = 'jit' AND slots.intent = 'open'
       AND hosts.intent = 'open' AND hosts.observed = 'reporting'
       AND (slots.rests_until IS NULL OR slots.rests_until <= $4::bigint)
@@ -48,7 +54,7 @@ wanted AS (
 ),
 paused AS (
     SELECT pauses.owner, pauses.repository, wanted.pool
-    FROM pauses JOIN wanted ON pauses.pool IN ('', wanted.pool) WHERE pauses.until > $4::bigint
+    FROM pauses JOIN wanted ON pauses.pool IN ('', wanted.pool)
 ),
 waiting(pool, owner) AS (
     SELECT pool, (SELECT min(owner) FROM jobs WHERE status = 'queued' AND jobs.pool = wanted.pool) FROM wanted
@@ -83,16 +89,25 @@ found AS (
         LIMIT each + (SELECT coalesce(sum(slack), 0) FROM limits WHERE limits.pool = wanted.pool)
     ) AS oldest
 )
-SELECT (SELECT json_agg(json_build_array(host, slot, pool)) FROM free)::text,
+SELECT (SELECT json_agg(json_build_array(host, slot, pool, failed_starts, failing)) FROM free)::text,
        (SELECT json_agg(json_build_array(id, repository, owner, pool, run_id, attempt, since, fork)) FROM found)::text,
        (SELECT json_agg(json_build_array(owner, host, many)) FROM held)::text,
        EXISTS (SELECT FROM jobs WHERE status = 'queued' AND fork IS NULL
-               AND jobs.pool IN (SELECT pool FROM given WHERE trust <> 'any'))
+               AND jobs.pool IN (SELECT pool FROM given WHERE trust <> 'any')),
+       (SELECT json_agg(json_build_array(id, host, slot, many)) FROM (
+            SELECT found.id, host, slot, count(*) AS many
+            FROM found CROSS JOIN LATERAL (
+                SELECT host, slot FROM claims WHERE job_id = found.id AND {GIVEN_UP} OFFSET 0
+            ) AS places
+            GROUP BY found.id, host, slot ORDER BY found.id, host, slot
+       ) AS given_up)::text,
+       EXISTS (SELECT FROM pauses WHERE until <= $4::bigint)
 """,
 )
 
-_free = msgspec.json.Decoder(list[tuple[str, int, str]])
+_free = msgspec.json.Decoder(list[tuple[str, int, str, int, int]])
 _waiting = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, bool | None]])
+_given_up = msgspec.json.Decoder(list[tuple[int, str, int, int]])
 _held = msgspec.json.Decoder(list[tuple[str, str, int]])
 
 
@@ -107,12 +122,19 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
     values = (encode_json_bytes(pools), encode_json_bytes(caps), number(policy.batch), number(to_micros(tx.now)))
     with driver_of(tx.connection) as driver:
         found = driver.run(_READ, values)
-    free, waiting, held, unknown = (found.get_value(0, column) for column in range(4))
+    free, waiting, held, unknown, given_up, tries = (found.get_value(0, column) for column in range(6))
     by_owner: dict[str, int] = {}
     by_host: dict[str, int] = {}
     for owner, host, many in _held.decode(held or b"[]"):
         by_owner[owner] = by_owner.get(owner, 0) + many
         by_host[host] = by_host.get(host, 0) + many
+    places: dict[int, list[tuple[str, int, int]]] = {}
+    for job_id, host, slot, times in _given_up.decode(given_up or b"[]"):
+        places.setdefault(job_id, []).append((host, slot, times))
+    to_try: list[WaitingJob] = []
+    if free and tries == b"t":
+        # After failures of GitHub only: it may cost statements of its own.
+        to_try = jobs_to_try(tx.connection, pauses(tx.connection), policy, tx.now)
     seen = Snapshot(
         waiting=tuple(
             WaitingJob(
@@ -124,10 +146,15 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
                 attempt=attempt,
                 queued_at=from_micros(since),
                 fork=bool(fork),
+                given_up=tuple(places.get(job_id, ())),
             )
             for job_id, repository, owner, pool, run_id, attempt, since, fork in _waiting.decode(waiting or b"[]")
+        )
+        + tuple(to_try),
+        free=tuple(
+            FreeSlot(host=host, slot=slot, pool=pool, failed_starts=failed, failing_slots=failing)
+            for host, slot, pool, failed, failing in _free.decode(free or b"[]")
         ),
-        free=tuple(FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _free.decode(free or b"[]")),
         live_claims=by_owner,
         host_load=by_host,
     )

@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from andon.model.host_states import HostObserved, Intent
 from andon.model.journal import Entry
@@ -201,10 +201,14 @@ def reports_claim(connection: Connection, claim: Claim) -> bool:
 
 
 _HELD = select(claims.c.id).where(claims.c.host == slots.c.host, claims.c.slot == slots.c.slot, LIVE_CLAIM).exists()
+_FAILING = (
+    select(slots.c.host, func.count().label("many")).where(slots.c.failed_starts > 0).group_by(slots.c.host).subquery()
+)
 # Made once: this statement runs in every round of dispatch.
 _FREE = Prepared(
-    select(slots.c.host, slots.c.slot, slots.c.pool)
+    select(slots.c.host, slots.c.slot, slots.c.pool, slots.c.failed_starts, func.coalesce(_FAILING.c.many, 0))
     .join(hosts, hosts.c.name == slots.c.host)
+    .outerjoin(_FAILING, _FAILING.c.host == slots.c.host)
     .where(
         slots.c.state == SlotState.IDLE.value,
         slots.c.kind == "jit",
@@ -220,4 +224,7 @@ _FREE = Prepared(
 
 def free_slots(connection: Connection, now: datetime) -> list[FreeSlot]:
     """Idle, open JIT slots of reporting, open hosts that no live claim holds, and that do not rest at `now`."""
-    return [FreeSlot(host=host, slot=slot, pool=pool) for host, slot, pool in _FREE.all(connection, now=now)]
+    return [
+        FreeSlot(host=host, slot=slot, pool=pool, failed_starts=failed, failing_slots=failing)
+        for host, slot, pool, failed, failing in _FREE.all(connection, now=now)
+    ]

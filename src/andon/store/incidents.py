@@ -83,9 +83,11 @@ def view(incident: Incident) -> IncidentView:
     )
 
 
-def touched(connection: Connection, hosts: Sequence[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def touched(
+    connection: Connection, hosts: Sequence[str], pool: str | None = None
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The jobs that live claims on these hosts stand for, and their repositories; no hosts: every job of
-    ours that is not over."""
+    ours, or of the pool, that is not over."""
     if hosts:
         query = (
             select(claims.c.job_id.label("id"), claims.c.repository)
@@ -93,7 +95,8 @@ def touched(connection: Connection, hosts: Sequence[str]) -> tuple[tuple[int, ..
             .order_by(claims.c.id)
         )
     else:
-        query = select(jobs.c.id, jobs.c.repository).where(NOT_OVER, jobs.c.pool.is_not(None)).order_by(jobs.c.id)
+        ours = jobs.c.pool.is_not(None) if pool is None else jobs.c.pool == pool
+        query = select(jobs.c.id, jobs.c.repository).where(NOT_OVER, ours).order_by(jobs.c.id)
     rows = connection.execute(query.limit(MOST_JOBS)).all()
     return tuple(row.id for row in rows), tuple(sorted({row.repository for row in rows}))
 
@@ -101,7 +104,7 @@ def touched(connection: Connection, hosts: Sequence[str]) -> tuple[tuple[int, ..
 def open_once(tx: Tx, finding: Finding, *, caused_by: str | None) -> Incident | None:
     """Opens the incident of a finding; None when there is one already."""
     kind = KINDS[finding.code]
-    affected, repositories = touched(tx.connection, finding.hosts)
+    affected, repositories = touched(tx.connection, finding.hosts, finding.pool)
     incident = Incident(
         id=tx.ids.new("inc"),
         code=finding.code,
@@ -131,7 +134,7 @@ def goes_on(tx: Tx, incident: Incident, finding: Finding) -> None:
     """The cause is there: an easing incident is open again, and what it touches since is added."""
     if incident.state is IncidentState.EASING:
         _move(tx, incident, "returned", finding.title, finding.facts, INCIDENTS.limit(IncidentState.OPEN))
-    affected, repositories = touched(tx.connection, finding.hosts)
+    affected, repositories = touched(tx.connection, finding.hosts, finding.pool)
     all_jobs = tuple(dict.fromkeys((*incident.jobs, *affected)))[:MOST_JOBS]
     places = tuple(sorted({*incident.repositories, *repositories}))
     if (all_jobs, places) != (incident.jobs, incident.repositories):

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, case, func, select, tuple_
 
 from andon.model.api import ClaimView, JobView, JournalLine, RunnerRef, RunView
-from andon.model.claim_states import LIVE
+from andon.model.claim_states import LIVE, ClaimState
 from andon.model.config import Config
 from andon.model.job_states import JobStatus
 from andon.model.journal import Line
@@ -22,6 +22,7 @@ from andon.rules.dispatch import WaitingJob, trusts
 from andon.rules.slot_views import closed_by
 from andon.rules.why import Situation, Why, why
 from andon.store import claims, hosts, jobs
+from andon.store.pause_trials import is_being_tried
 from andon.store.pauses import Pause, pause_of, pauses
 from andon.store.rail_gate import Modes, modes
 from andon.store.rows import to_struct
@@ -42,6 +43,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     used: dict[str, int]
     """Live claims by owner."""
     pauses: tuple[Pause, ...]
+    reserved: tuple[Claim, ...]
+    """Live claims whose runner is yet to be minted."""
     modes: Modes
 
 
@@ -59,6 +62,7 @@ def surroundings(connection: Connection, config: Config, now: datetime) -> Surro
         held=frozenset((claim.host, claim.slot) for claim in live),
         used=used,
         pauses=tuple(pauses(connection)),
+        reserved=tuple(claim for claim in live if claim.state is ClaimState.RESERVED),
         modes=modes(connection, config.rails.mode),
     )
 
@@ -104,6 +108,7 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
             owner_used=around.used.get(job.owner, 0),
             paused_until=pause.until if pause else None,
             pause_reason=pause.reason if pause else None,
+            pause_tried=pause is not None and pause.until <= around.now and is_being_tried(pause, around.reserved),
             dispatch_mode=around.modes.of(Rail.DISPATCH),
             position=position if waits else None,
         )

@@ -141,7 +141,8 @@ _OLDEST_WAITING = """
         FROM waiting WHERE waiting.owner IS NOT NULL
     )
     SELECT jobs.id, jobs.repository, jobs.owner, jobs.pool, jobs.run_id, jobs.attempt,
-           coalesce(jobs.queued_at, jobs.created_at) AS since, jobs.fork
+           coalesce(jobs.queued_at, jobs.created_at) AS since, jobs.fork,
+           EXISTS (SELECT 1 FROM claims WHERE claims.job_id = jobs.id AND {given_up}) AS again
     FROM waiting
     JOIN jobs ON jobs.id IN (
         SELECT oldest.id FROM jobs AS oldest
@@ -154,21 +155,25 @@ _OLDEST_WAITING = """
     LIMIT :most
     """
 _UNCLAIMED = f"NOT EXISTS (SELECT 1 FROM claims WHERE claims.job_id = oldest.id AND claims.{LIVE_CLAIM.text})"
+GIVEN_UP = "claims.state = 'released' AND claims.runner_id IS NOT NULL"
+"""Claims whose runner was made, and did not serve."""
 _TRUSTED = {"any": (), "no-forks": ("NOT oldest.fork",)}
 
 
 @lru_cache(maxsize=64)
-def _oldest_waiting(trust: str, trusted: int, owners: int, repositories: int) -> Prepared:
+def _oldest_waiting(trust: str, trusted: int, owners: int, repositories: int, *, only: bool) -> Prepared:
     """The statement for so many names of each kind, and no more conditions than there is something to ask for:
     each costs every row."""
     conditions = [_UNCLAIMED, *_TRUSTED.get(trust, ("NOT oldest.fork",))]
     if trust not in _TRUSTED:
         conditions.append(f"lower(oldest.repository) IN ({_places('trusted', trusted)})")
+    if only:
+        conditions.append("oldest.owner = :of_owner AND oldest.repository = :of_repository")
     if owners:
         conditions.append(f"oldest.owner NOT IN ({_places('owner', owners)})")
     if repositories:
         conditions.append(f"oldest.repository NOT IN ({_places('repository', repositories)})")
-    return Prepared(text(_OLDEST_WAITING.format(conditions=" AND ".join(conditions))))
+    return Prepared(text(_OLDEST_WAITING.format(conditions=" AND ".join(conditions), given_up=GIVEN_UP)))
 
 
 def _places(name: str, count: int) -> str:
@@ -183,10 +188,17 @@ class Paused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def oldest_waiting(
-    connection: Connection, pool: Pool, each: int, paused: Paused, *, slack: int = 0
+    connection: Connection,
+    pool: Pool,
+    each: int,
+    paused: Paused,
+    *,
+    slack: int = 0,
+    of: tuple[str, str] | None = None,
 ) -> list[WaitingJob]:
     """Queued jobs that the pool takes, without a live claim, oldest first: the `each + slack` oldest among the
     `each` oldest of every owner. `slack`: how many jobs that must wait can stand before ones that need not.
+    `of`: only of this owner and repository.
 
     What the pool does not trust, or not yet, is left out here and not later: otherwise enough old
     jobs that cannot be placed would hide the ones that can (R19).
@@ -196,7 +208,12 @@ def oldest_waiting(
     parameters |= values_of("trusted", trusted)
     parameters |= values_of("owner", paused.owners)
     parameters |= values_of("repository", paused.repositories)
-    statement = _oldest_waiting(pool.trust, len(trusted), len(paused.owners), len(paused.repositories))
+    if of is not None:
+        parameters |= {"of_owner": of[0], "of_repository": of[1]}
+    names = (len(trusted), len(paused.owners), len(paused.repositories))
+    statement = _oldest_waiting(pool.trust, *names, only=of is not None)
+    rows = statement.all(connection, **parameters)
+    places = _given_up(connection, [row[0] for row in rows if row[-1]])
     return [
         WaitingJob(
             id=job_id,
@@ -207,11 +224,30 @@ def oldest_waiting(
             attempt=attempt,
             queued_at=from_micros(queued_at),
             fork=bool(fork),
+            given_up=tuple(places.get(job_id, ())),
         )
-        for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork in statement.all(
-            connection, **parameters
-        )
+        for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork, _ in rows
     ]
+
+
+@lru_cache(maxsize=64)
+def _places_given_up(count: int) -> Prepared:
+    ids = ", ".join(f":{place.key}" for place in listed("job", count))
+    return Prepared(
+        text(
+            f"SELECT job_id, host, slot, count(*) FROM claims WHERE job_id IN ({ids}) AND {GIVEN_UP} "
+            "GROUP BY job_id, host, slot ORDER BY job_id, host, slot"
+        )
+    )
+
+
+def _given_up(connection: Connection, job_ids: Sequence[int]) -> dict[int, list[tuple[str, int, int]]]:
+    """By job, where runners made for it were given up, and how often. Without jobs nothing is asked."""
+    found: dict[int, list[tuple[str, int, int]]] = {}
+    if job_ids:
+        for job_id, host, slot, times in _places_given_up(len(job_ids)).all(connection, **values_of("job", job_ids)):
+            found.setdefault(job_id, []).append((host, slot, times))
+    return found
 
 
 class UnknownRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from andon.model.claim_states import ClaimEvent, ClaimState
+from andon.model.claim_states import RECLAIMED, ClaimEvent, ClaimState
 from andon.model.job_states import JobStatus
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
@@ -11,7 +11,7 @@ from andon.model.nouns import Claim, Job
 from andon.rules.claim_doubt import JobFact
 from andon.rules.limits import AFTER_THE_JOB
 from andon.store import claims, hosts, jobs, outbox
-from andon.store.claims import RECLAIMED, Change, advance
+from andon.store.claims import Change, advance
 from andon.store.columns import to_micros
 from andon.store.outbox import Act
 from andon.store.transaction import Tx

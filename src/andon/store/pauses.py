@@ -54,7 +54,8 @@ _RESUME = Prepared(
 
 
 def pauses(connection: Connection) -> list[Pause]:
-    """Every pause, also those that have run out: they remember how often it failed."""
+    """Every pause, also those that have run out: they remember how often it failed, and one claim tries whether
+    they are over (`store.pause_trials`)."""
     return _ALL.structs(connection)
 
 
@@ -69,9 +70,9 @@ def pause_of(known: Sequence[Pause], owner: str, repository: str, pool: str) -> 
     return max(covering, key=lambda each: each.until, default=None)
 
 
-def paused_in(known: Sequence[Pause], pool: str, now: datetime) -> Paused:
-    """Whose jobs of this pool are left alone at `now`."""
-    here = [each for each in known if each.until > now and each.pool in ("", pool)]
+def paused_in(known: Sequence[Pause], pool: str) -> Paused:
+    """Whose jobs of this pool these pauses leave alone."""
+    here = [each for each in known if each.pool in ("", pool)]
     return Paused(
         owners=tuple(each.owner for each in here if not each.repository),
         repositories=tuple(each.repository for each in here if each.repository),

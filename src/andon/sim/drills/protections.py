@@ -6,11 +6,12 @@ process while the drill is played, by what a fleet without that protection does,
 
 import contextlib
 import importlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from andon.agent import plan as agent_plan
 from andon.agent.plan import Known, Plan
@@ -19,7 +20,7 @@ from andon.loops.repository_sweep import RepositorySweep
 from andon.model.wire import SyncAnswer
 from andon.rules import claim_doubt, dispatch
 from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict
-from andon.store import claims, hosts, outbox, registrations
+from andon.store import claims, hosts, jobs, outbox, pauses, registrations
 from andon.store.transaction import Tx
 
 
@@ -95,8 +96,24 @@ def _one_after_the_other(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -
     return () if any(snapshot.live_claims.values()) else _decide(snapshot, policy)
 
 
+def _anywhere(self: Any, job: dispatch.WaitingJob) -> dispatch.FreeSlot | None:
+    return self._take_next(job.pool)
+
+
 def _without_caps(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -> tuple[dispatch.Decision, ...]:
     return _decide(snapshot, msgspec.structs.replace(policy, max_slots={}))
+
+
+def _all_try(
+    connection: Connection, known: Sequence[pauses.Pause], policy: dispatch.Policy, now: datetime
+) -> list[dispatch.WaitingJob]:
+    lasting = [each for each in known if each.until > now]
+    return [
+        job
+        for name, pool in policy.pools.items()
+        for job in jobs.oldest_waiting(connection, pool, policy.batch, pauses.paused_in(lasting, name))
+        if any(each.covers(job.owner, job.repository, job.pool) for each in known)
+    ]
 
 
 def _runs_end_alone(self: RepositorySweep, tx: Tx, answer: Any) -> None:
@@ -114,6 +131,7 @@ _SWEEP = ("andon.loops.sweep:Sweep.run_once", _rests)
 _REDELIVERY = ("andon.loops.redelivery:Redelivery.run_once", _rests)
 _DEADLINES = ("andon.loops.claims:ClaimDeadlines.run_once", _rests)
 _ENDS = ("andon.store.apply_sync:_follow_end", _nothing)
+_VANISHED = ("andon.store.apply_sync:_doubt_vanished", _nothing)
 _LOST_MINT = ("andon.loops.acts.mint_runner:_free_the_name", _look_comes_to_nothing)
 
 PROTECTIONS: dict[str, Protection] = {
@@ -122,6 +140,10 @@ PROTECTIONS: dict[str, Protection] = {
     "sweep and redelivery": Protection(what="what was missed is read, or sent again", without=(_SWEEP, _REDELIVERY)),
     "claim deadlines": Protection(what="every state of a claim has a time and a consequence", without=(_DEADLINES,)),
     "end reports": Protection(what="the reported end of a runner puts its claim in doubt", without=(_ENDS,)),
+    "ends that are told or seen": Protection(
+        what="a runner whose end is reported, or that its host shows no more, puts its claim in doubt",
+        without=(_ENDS, _VANISHED),
+    ),
     "host liveness": Protection(
         what="slots of a host that nobody hears are no capacity",
         without=(("andon.loops.hosts:HostLiveness.run_once", _rests),),
@@ -148,6 +170,14 @@ PROTECTIONS: dict[str, Protection] = {
         what="a job that has its claim holds up no other",
         without=(("andon.store.dispatch:decide", _one_after_the_other),),
     ),
+    "elsewhere": Protection(
+        what="a job that was given up goes to another place, while there is one",
+        without=(("andon.rules.dispatch:_FreeSlots._take_elsewhere", _anywhere),),
+    ),
+    "failing hosts come last": Protection(
+        what="a host of which two slots fail gives its slots last",
+        without=(("andon.rules.dispatch:FreeSlot.doubtful", False),),
+    ),
     "caps": Protection(
         what="an owner's hard cap is counted in each round", without=(("andon.store.dispatch:decide", _without_caps),)
     ),
@@ -156,7 +186,12 @@ PROTECTIONS: dict[str, Protection] = {
         without=(
             ("andon.store.pauses:FIRST", timedelta(seconds=1)),
             ("andon.store.pauses:LONGEST", timedelta(seconds=1)),
+            ("andon.store.pauses:LONGEST_OF_OWNER", timedelta(seconds=1)),
         ),
+    ),
+    "one tries": Protection(
+        what="after a pause one claim tries whether mints work again",
+        without=(("andon.store.dispatch:jobs_to_try", _all_try),),
     ),
     "the run's end": Protection(
         what="a run that is over closes its queued jobs",

@@ -31,6 +31,22 @@ async def _mints_fail(fleet: Simulation) -> None:
     await fleet.until("the jobs run", lambda: have_run(fleet, *jobs), 600)
 
 
+async def _one_tries(fleet: Simulation) -> None:
+    """While mints fail, each try costs one claim and not one for each slot; when they work again, all go on at once."""
+    fleet.fault(kind="api_error", match={"endpoint": "*/generate-jitconfig"}, status=502)
+    jobs = fleet.run([30.0] * 4)
+    await fleet.pass_time(300.0)
+    before = _mint_calls(fleet)
+    await fleet.pass_time(600.0)
+    calls = _mint_calls(fleet) - before
+    expect(
+        fleet, 0 < calls <= 15, f"{calls} mints in ten minutes: five tries of one claim, of three calls each, would do"
+    )
+    fleet.github.faults.clear()
+    await fleet.until("one tries, and gets its runner", lambda: any(have_run(fleet, job) for job in jobs), 150)
+    await fleet.until("the others follow", lambda: fleet.runs(*jobs), 15)
+
+
 def _mint_calls(fleet: Simulation) -> int:
     return sum(count for name, count in fleet.github.world.calls.items() if "generate-jitconfig" in name)
 
@@ -44,4 +60,5 @@ DRILLS = (
         calm_s=None,
     ),
     Drill(id="T22", title="failing mints back off and recover", protection="back-off", story=_mints_fail),
+    Drill(id="T22b", title="one claim tries whether mints work again", protection="one tries", story=_one_tries),
 )

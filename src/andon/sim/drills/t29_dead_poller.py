@@ -36,7 +36,11 @@ DRILLS = (
         story=_lost_assignment,
     ),
     Drill(
-        id="T29b", title="an idle runner vanishes from GitHub", protection="end reports", story=_vanishes, calm_s=None
+        id="T29b",
+        title="an idle runner vanishes from GitHub",
+        protection="ends that are told or seen",
+        story=_vanishes,
+        calm_s=None,
     ),
     Drill(
         id="N1",
