@@ -60,7 +60,7 @@ class KeepIncidents:
         now = self._fleet.clock.now()
         since = now - CLAIMS_OF
         (known, live), places = await self._fleet.store.read(
-            lambda connection: (_read(connection, self._machine), registrations.places_of_claims(connection, since))
+            lambda connection: (self._look(connection), registrations.places_of_claims(connection, since))
         )
         if not any(host.observed is HostObserved.REPORTING for host in known):
             self._heard_since = None
@@ -82,6 +82,10 @@ class KeepIncidents:
         for finding in found:
             if not any(_same(finding, each) for each in live):
                 self._fleet.log.warning("incident.opened", code=finding.code.value, subject=finding.subject_id)
+
+    def _look(self, connection: Connection) -> tuple[list[HostFact], list[Incident]]:
+        ahead = self._fleet.store.lease_time(connection) - self._fleet.clock.now()
+        return _read(connection, ahead, self._machine)
 
 
 def follow(tx: Tx, found: Sequence[Finding], at: Situation) -> None:
@@ -125,14 +129,15 @@ def _cause(finding: Finding, live: Sequence[Incident]) -> str | None:
     return None
 
 
-def _read(connection: Connection, machine: str | None) -> tuple[list[HostFact], list[Incident]]:
+def _read(connection: Connection, ahead: timedelta, machine: str | None) -> tuple[list[HostFact], list[Incident]]:
+    """`ahead`: by how much the clock that dates what hosts say is ahead of ours."""
     _, live_by_host = claims.live_counts(connection)
     known = [
         HostFact(
             name=host.name,
             observed=host.observed,
             intent=host.intent,
-            last_seen=host.last_seen,
+            last_seen=None if host.last_seen is None else host.last_seen - ahead,
             works=bool(live_by_host.get(host.name)),
             local=machine is not None and host.boot_id == machine,
         )
