@@ -91,12 +91,13 @@ class KeepIncidents:
 def follow(tx: Tx, found: Sequence[Finding], at: Situation) -> None:
     """Writes down what the verdicts mean for the incidents that there are."""
     live = incidents.live(tx.connection)
+    touched = incidents.touched_by(tx.connection, found)
     for finding in found:
         known = next((each for each in live if _same(finding, each)), None)
         if known is not None:
-            incidents.goes_on(tx, known, finding)
+            incidents.goes_on(tx, known, finding, touched)
             continue
-        opened = incidents.open_once(tx, finding, caused_by=_cause(finding, live))
+        opened = incidents.open_once(tx, finding, caused_by=_cause(finding, live), known=touched)
         if opened is not None:
             live.append(opened)
     for incident in live:
