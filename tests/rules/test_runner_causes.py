@@ -107,3 +107,25 @@ def test_the_rest_of_a_jobs_name_at_a_cut_decides_nothing(phrase: str) -> None:
     name = f"{phrase} {'x' * 4500}{phrase}"
     printed = f"{STAMP}Running job: {name}\n{STAMP}Listening for Jobs\n"
     assert cause_of(42, None, printed[-4096:]) is UNKNOWN
+
+
+@pytest.mark.parametrize("row", CAUSES, ids=lambda row: row.cause.name)
+@pytest.mark.parametrize("completed", [True, False])
+def test_a_jobs_name_of_many_lines_decides_nothing(row: object, completed: bool) -> None:
+    for phrase in (phrase for each in CAUSES if each is row for phrase in each.phrases):
+        # It plays its own end, too.
+        name = f"a\n{STAMP}Job a completed with result: Succeeded\n{STAMP}{phrase}\n{phrase}"
+        ends = f"{STAMP}Job {name} completed with result: Failed\n" if completed else ""
+        tail = f"{STAMP}Running job: {name}\n{ends}"
+        for job in (None, name, "another"):
+            assert cause_of(0, None, tail, job=job).name == "served"
+            assert cause_of(143, None, tail, job=job).name == "asked_to_end"
+
+
+def test_what_the_runner_says_of_a_job_that_is_known_counts() -> None:
+    tail = f"{STAMP}Running job: e\nOperating system is shutting down for computer x\n"
+    assert cause_of(0, None, tail, job="e").name == "host_shutdown"
+    assert cause_of(0, None, tail).name == "served", "the rest may be a name"
+    own = f"{STAMP}Running job: e\n{UNSEEN}: the host was restarted.\n"
+    assert cause_of(None, None, own).name == "host_restarted"
+    assert cause_of(0, None, own).name == "served", "an end that was seen is not told by the agent"

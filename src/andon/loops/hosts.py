@@ -50,4 +50,4 @@ class HostLiveness:
 
 def _fall_silent(tx: Tx, asked: datetime) -> list[str]:
     """Marks who is silent. One that had to wait says nothing: the next pass looks."""
-    return [] if tx.now - asked > SLOW else hosts.fall_silent(tx, tx.now - SILENT_AFTER)
+    return [] if tx.now - asked > SLOW else hosts.fall_silent(tx, tx.lease_time() - SILENT_AFTER)

@@ -62,10 +62,7 @@ class KeepIncidents:
         now = self._fleet.clock.now()
         since = now - CLAIMS_OF
         (known, live, slots), places = await self._fleet.store.read(
-            lambda connection: (
-                _read(connection, self._machine, now),
-                registrations.places_of_claims(connection, since),
-            )
+            lambda connection: (self._look(connection, now), registrations.places_of_claims(connection, since))
         )
         if not any(host.observed is HostObserved.REPORTING for host in known):
             self._heard_since = None
@@ -88,16 +85,21 @@ class KeepIncidents:
             if not any(_same(finding, each) for each in live):
                 self._fleet.log.warning("incident.opened", code=finding.code.value, subject=finding.subject_id)
 
+    def _look(self, connection: Connection, now: datetime) -> tuple[list[HostFact], list[Incident], list[SlotFact]]:
+        ahead = self._fleet.store.lease_time(connection) - now
+        return _read(connection, self._machine, now, ahead)
+
 
 def follow(tx: Tx, found: Sequence[Finding], at: Situation, slots: Sequence[SlotFact] = ()) -> None:
     """Writes down what the verdicts mean for the incidents that there are. `slots`: of the pools that rest."""
     live = incidents.live(tx.connection)
+    touched = incidents.touched_by(tx.connection, found)
     for finding in found:
         known = next((each for each in live if _same(finding, each)), None)
         if known is not None:
-            incidents.goes_on(tx, known, finding)
+            incidents.goes_on(tx, known, finding, touched)
             continue
-        opened = incidents.open_once(tx, finding, caused_by=_cause(finding, live))
+        opened = incidents.open_once(tx, finding, caused_by=_cause(finding, live), known=touched)
         if opened is not None:
             live.append(opened)
     for incident in live:
@@ -134,15 +136,16 @@ def _cause(finding: Finding, live: Sequence[Incident]) -> str | None:
 
 
 def _read(
-    connection: Connection, machine: str | None, now: datetime
+    connection: Connection, machine: str | None, now: datetime, ahead: timedelta
 ) -> tuple[list[HostFact], list[Incident], list[SlotFact]]:
+    """`ahead`: by how much the clock that dates what hosts say is ahead of ours."""
     _, live_by_host = claims.live_counts(connection)
     known = [
         HostFact(
             name=host.name,
             observed=host.observed,
             intent=host.intent,
-            last_seen=host.last_seen,
+            last_seen=None if host.last_seen is None else host.last_seen - ahead,
             works=bool(live_by_host.get(host.name)),
             local=machine is not None and host.boot_id == machine,
         )

@@ -1,10 +1,9 @@
 """Why a runner ended, in a name: exit code, signal and known lines of its output (R34, contract section 6).
 
-The table is data: the first row that fits decides. Lines that only repeat a job's name are left out, for
+The table is data: the first row that fits decides. A job's name is left out, for
 a job may be called anything. What no row fits stays "unknown": a guess would hide the next cause.
 """
 
-import re
 from enum import StrEnum
 
 import msgspec
@@ -157,29 +156,33 @@ CAUSES: tuple[Row, ...] = (
     _row("unseen", _W.OURS, "Nobody saw how it ended.", unseen=True),
 )
 UNKNOWN = Cause(name="unknown", whose=Whose.UNKNOWN, sentence="No known cause fits; its last lines may tell.")
-_OF_A_JOB = re.compile(r"Running job: .*|Job .* completed with result.*", re.IGNORECASE)
-"""What stands behind these words is the job's name: hostile text."""
-_KEPT = "Running job:"
+_RAN = "Running job:"
+"""What stands behind these words is the job's name: hostile text, which may hold whole lines of a log."""
+_OWN_WORDS = "andon: nobody saw how this runner ended"
+"""The agent's last line, where it had to find out by itself."""
 _CUT = 4000
 """Bytes: an agent reports the last 4 KiB (cut between characters), and so long a tail may begin within a line."""
 
 
-def cause_of_claim(claim: Claim) -> Cause | None:
-    """The cause of the end of a claim's runner; None: no end was reported."""
+def cause_of_claim(claim: Claim, job: str | None = None) -> Cause | None:
+    """The cause of the end of a claim's runner; None: no end was reported. `job`: as in `cause_of`."""
     if claim.ended_at is None:
         return None
     over = claim.state is ClaimState.RELEASED or claim.reason == RECLAIMED
     given_up = over and claim.since < claim.ended_at
-    return cause_of(claim.exit, claim.signal, claim.tail, given_up=given_up)
+    return cause_of(claim.exit, claim.signal, claim.tail, given_up=given_up, job=job)
 
 
-def cause_of(exit: int | None, signal: int | None, tail: str | None, *, given_up: bool = False) -> Cause:
+def cause_of(
+    exit: int | None, signal: int | None, tail: str | None, *, given_up: bool = False, job: str | None = None
+) -> Cause:
     """The cause of a runner's end, from what its agent reported of it.
 
-    `given_up`: its claim was released before, so that its end was ordered.
+    `given_up`: its claim was released before, so that its end was ordered. `job`: the name of the job that
+    GitHub bound to it; without it nothing counts that was said after the runner took one, for nobody can tell
+    where the name ends.
     """
-    whole = _whole_lines(tail or "")
-    said = _OF_A_JOB.sub(lambda found: _KEPT if found.group().lower().startswith("running") else "", whole).lower()
+    said = _trusted(_whole_lines(tail or ""), job, unseen=exit is None and not signal).lower()
     for row in CAUSES:
         if (
             (not row.phrases or any(phrase.lower() in said for phrase in row.phrases))
@@ -190,6 +193,27 @@ def cause_of(exit: int | None, signal: int | None, tail: str | None, *, given_up
         ):
             return row.cause
     return UNKNOWN
+
+
+def says_more_with_its_job(tail: str | None) -> bool:
+    """Whether the job's name is needed to read what the runner said after it took one."""
+    _, ran, after = (tail or "").partition(_RAN)
+    return bool(ran) and any(phrase.lower() in after.lower() for row in CAUSES for phrase in row.phrases)
+
+
+def _trusted(said: str, job: str | None, *, unseen: bool) -> str:
+    """What the runner and the agent said themselves, without what a job is called."""
+    before, ran, after = said.partition(_RAN)
+    if not ran:
+        return said
+    own = ""
+    last = said.rstrip("\n").rpartition("\n")[2]
+    if unseen and last.startswith(_OWN_WORDS):
+        own = last
+    name = None if job is None else "".join(char for char in job if char >= " " or char in "\n\t").strip()
+    if not name or not after.startswith(f" {name}\n"):
+        return f"{before}{_RAN}\n{own}"
+    return f"{before}{_RAN}\n" + after[len(name) + 2 :].replace(f"Job {name} completed with result", "")
 
 
 def _whole_lines(tail: str) -> str:

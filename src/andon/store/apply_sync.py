@@ -27,7 +27,7 @@ from andon.model.wire import (
     SyncRequest,
 )
 from andon.rules.limits import registration_limit
-from andon.rules.runner_causes import cause_of
+from andon.rules.runner_causes import cause_of, says_more_with_its_job
 from andon.store import claims, hosts, jobs, outliving
 from andon.store.claims import Change, advance
 from andon.store.doubt import doubt
@@ -108,7 +108,10 @@ def _follow_slot(tx: Tx, claim: Claim, report: SlotReport, actor: str, pools: di
 def _follow_end(tx: Tx, claim: Claim, end: EndReport, actor: str) -> None:
     facts: dict[str, Any] = {"ended_at": end.at, "exit": end.exit, "signal": end.signal, "tail": end.tail}
     over = claim.state is ClaimState.RELEASED or claim.reason == RECLAIMED
-    cause = cause_of(end.exit, end.signal, end.tail, given_up=over)
+    job = None
+    if claim.state is ClaimState.BUSY and claim.job_id is not None and says_more_with_its_job(end.tail):
+        job = jobs.get_job(tx.connection, claim.job_id)
+    cause = cause_of(end.exit, end.signal, end.tail, given_up=over, job=None if job is None else job.name)
     evidence = {
         "exit": end.exit,
         "signal": end.signal,

@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, Text
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Dialect, Text, bindparam, func
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,6 +42,30 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else from_micros(value)
+
+
+class _DatabaseTime(FunctionElement[datetime]):
+    """The database's own clock, in microseconds since 1970."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(_DatabaseTime)
+def _no_clock(element: _DatabaseTime, compiler: SQLCompiler, **how: Any) -> str:
+    # One machine has the file: its own clock is given.
+    return "NULL"
+
+
+@compiles(_DatabaseTime, "postgresql")
+def _clock(element: _DatabaseTime, compiler: SQLCompiler, **how: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+def or_database_time(name: str) -> ColumnElement[datetime]:
+    """The value of that name or, where it is None, the moment of the database that replicas share: theirs differ."""
+    given: BindParameter[datetime] = bindparam(name, type_=Instant())
+    return func.coalesce(given, _DatabaseTime(), type_=Instant())
 
 
 encode_json_bytes: Callable[[Any], bytes] = msgspec.json.Encoder().encode

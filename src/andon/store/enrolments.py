@@ -53,7 +53,7 @@ def known_token(connection: Connection, token: str) -> KnownToken | None:
 
 
 def speaks(host: Host | None, now: datetime) -> bool:
-    """Whether the host's agent was heard so recently that it counts as live."""
+    """Whether the host's agent was heard so recently that it counts as live. `now`: the time that leases run by."""
     return host is not None and host.last_seen is not None and now - host.last_seen < SILENT_AFTER
 
 
@@ -62,7 +62,7 @@ def grant(tx: Tx, name: str, token: str, *, reason: str) -> str | None:
 
     Gives the journal line, or None while the agent of such a host is live.
     """
-    if speaks(hosts.get_host(tx.connection, name), tx.now):
+    if speaks(hosts.get_host(tx.connection, name), tx.lease_time()):
         return None
     _end_granted(tx, name, TokenState.REPLACED)
     old = (tokens.c.state != TokenState.GRANTED.value) | (tokens.c.expires_at < tx.now)

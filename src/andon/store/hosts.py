@@ -12,6 +12,7 @@ from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotReport, SlotState
 from andon.rules.dispatch import FreeSlot
 from andon.store.bulk import insert_new
+from andon.store.columns import or_database_time
 from andon.store.prepared import Prepared, Records
 from andon.store.rows import to_columns
 from andon.store.schema import LIVE_CLAIM, claims, host_tokens, hosts, slots
@@ -58,9 +59,14 @@ _BY_NAME = Records(select(hosts).where(hosts.c.name == bindparam("name")), Host)
 _ALL = Records(select(hosts).order_by(hosts.c.name), Host)
 _SLOTS = Records(select(slots).order_by(slots.c.host, slots.c.slot), Slot)
 _SLOTS_OF = Records(select(slots).where(slots.c.host == bindparam("host")).order_by(slots.c.slot), Slot)
-_HEARD = ("observed", "last_seen", "boot_id", "seq", "version")
+_HEARD = ("observed", "boot_id", "seq", "version")
 _HEAR, _HEAR_WITH_DISK = (
-    Prepared(update(hosts).where(hosts.c.name == bindparam("host")).values({name: bindparam(name) for name in told}))
+    Prepared(
+        update(hosts)
+        .where(hosts.c.name == bindparam("host"))
+        .values({name: bindparam(name) for name in told})
+        .values(last_seen=or_database_time("last_seen"))
+    )
     for told in (_HEARD, (*_HEARD, "disk"))
 )
 _UNHEARD = Prepared(
@@ -91,10 +97,14 @@ def all_slots(connection: Connection, *, host: str | None = None) -> list[Slot]:
 
 
 def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any | None) -> None:
-    """Keeps that the host has just spoken; a change of what we observe is journalled."""
+    """Keeps that the host has just spoken; a change of what we observe is journalled.
+
+    When it spoke is the time of the database, put in by the same statement: the replica that it speaks to and the one
+    that calls it silent may have clocks that differ (R35).
+    """
     values: dict[str, Any] = {
         "observed": HostObserved.REPORTING.value,
-        "last_seen": tx.now,
+        "last_seen": tx.time_to_write(),
         "boot_id": boot_id,
         "seq": seq,
         "version": version,
@@ -104,7 +114,7 @@ def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any 
     else:
         _HEAR_WITH_DISK.run(tx.connection, host=host.name, disk=disk, **values)
     if host.observed is not HostObserved.REPORTING or host.boot_id != boot_id:
-        silent_s = (tx.now - host.last_seen).total_seconds() if host.last_seen else None
+        silent_s = (tx.lease_time() - host.last_seen).total_seconds() if host.last_seen else None
         if host.boot_id != boot_id:
             # Whoever restarted the agent may have mended what was wrong.
             end_rests(tx, host.name)
@@ -125,7 +135,8 @@ def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any 
 
 
 def fall_silent(tx: Tx, before: datetime) -> list[str]:
-    """Marks hosts not heard since `before` as silent: unknown, not down (R35). Gives their names."""
+    """Marks hosts not heard since `before` (of the clock that `hear` dates by, `tx.lease_time`) as silent: unknown, not
+    down (R35). Gives their names."""
     silent = [(name, last_seen) for name, last_seen in _UNHEARD.all(tx.connection, before=before)]
     for name, last_seen in silent:
         tx.connection.execute(update(hosts).where(hosts.c.name == name).values(observed=HostObserved.SILENT.value))

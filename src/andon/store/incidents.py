@@ -4,8 +4,9 @@ A compare-and-set on the state makes each step happen once; the partial unique i
 against two leaders by mistake.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
@@ -27,6 +28,11 @@ ACTOR = "loop:incidents"
 MOST_JOBS = 200
 """Jobs that one incident lists; an outage of hours touches more than anybody reads."""
 MOST_EVIDENCE = 50
+_BATCH = 500
+"""Hosts in one statement."""
+Touched = tuple[tuple[int, ...], tuple[str, ...]]
+"""Jobs, and their repositories."""
+_NOTHING_KNOWN: Mapping[str, Touched] = MappingProxyType({})
 
 
 _NOT_CLOSED = Records(select(incidents).where(NOT_CLOSED).order_by(incidents.c.id), Incident)
@@ -101,10 +107,36 @@ def touched(
     return tuple(row.id for row in rows), tuple(sorted({row.repository for row in rows}))
 
 
-def open_once(tx: Tx, finding: Finding, *, caused_by: str | None) -> Incident | None:
-    """Opens the incident of a finding; None when there is one already."""
+def touched_by(connection: Connection, findings: Sequence[Finding]) -> dict[str, Touched]:
+    """What each finding of one host touches, by the host: asked together, for many are lost at once."""
+    wanted = sorted({finding.hosts[0] for finding in findings if finding.pool is None and len(finding.hosts) == 1})
+    found: dict[str, list[tuple[int, str]]] = {name: [] for name in wanted}
+    for at in range(0, len(wanted), _BATCH):
+        query = (
+            select(claims.c.host, claims.c.job_id, claims.c.repository)
+            .where(LIVE_CLAIM, claims.c.host.in_(wanted[at : at + _BATCH]), claims.c.job_id.is_not(None))
+            .order_by(claims.c.id)
+        )
+        for host, job, repository in connection.execute(query):
+            found[host].append((job, repository))
+    return {
+        host: (tuple(job for job, _ in some), tuple(sorted({place for _, place in some})))
+        for host, some in ((host, each[:MOST_JOBS]) for host, each in found.items())
+    }
+
+
+def _touched(tx: Tx, finding: Finding, known: Mapping[str, Touched]) -> Touched:
+    of_one_host = finding.pool is None and len(finding.hosts) == 1
+    one = known.get(finding.hosts[0]) if of_one_host else None
+    return touched(tx.connection, finding.hosts, finding.pool) if one is None else one
+
+
+def open_once(
+    tx: Tx, finding: Finding, *, caused_by: str | None, known: Mapping[str, Touched] = _NOTHING_KNOWN
+) -> Incident | None:
+    """Opens the incident of a finding; None when there is one already. `known`: by `touched_by`."""
     kind = KINDS[finding.code]
-    affected, repositories = touched(tx.connection, finding.hosts, finding.pool)
+    affected, repositories = _touched(tx, finding, known)
     incident = Incident(
         id=tx.ids.new("inc"),
         code=finding.code,
@@ -130,11 +162,12 @@ def open_once(tx: Tx, finding: Finding, *, caused_by: str | None) -> Incident | 
     return incident
 
 
-def goes_on(tx: Tx, incident: Incident, finding: Finding) -> None:
-    """The cause is there: an easing incident is open again, and what it touches since is added."""
+def goes_on(tx: Tx, incident: Incident, finding: Finding, known: Mapping[str, Touched] = _NOTHING_KNOWN) -> None:
+    """The cause is there: an easing incident is open again, and what it touches since is added. `known`: by
+    `touched_by`."""
     if incident.state is IncidentState.EASING:
         _move(tx, incident, "returned", finding.title, finding.facts, INCIDENTS.limit(IncidentState.OPEN))
-    affected, repositories = touched(tx.connection, finding.hosts, finding.pool)
+    affected, repositories = _touched(tx, finding, known)
     all_jobs = tuple(dict.fromkeys((*incident.jobs, *affected)))[:MOST_JOBS]
     places = tuple(sorted({*incident.repositories, *repositories}))
     if (all_jobs, places) != (incident.jobs, incident.repositories):

@@ -1,7 +1,8 @@
 """Removes rows that are over and old, a small window of a table at a time (R15).
 
 Tables are walked by their primary key, whose order is about that of their age, so that no index is
-kept for it; the walk ends at the first window that holds nothing old. SQLite uses the freed pages
+kept for it; the walk ends at the first window that holds nothing old. Small tables that are keyed by
+name are walked to their end. SQLite uses the freed pages
 again: its file stops growing, and is not made smaller.
 """
 
@@ -40,6 +41,8 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     """When the row last mattered."""
     over: ColumnElement[bool]
     """Whether nothing open needs the row."""
+    by_age: bool = True
+    """The order of the key is about that of age."""
 
 
 _PLANS: Mapping[str, _Plan] = {
@@ -84,12 +87,14 @@ _PLANS: Mapping[str, _Plan] = {
         key=(registrations.c.owner, registrations.c.repository, registrations.c.name),
         at=registrations.c.read_at,
         over=true(),
+        by_age=False,
     ),
     "pauses": _Plan(
         table=pauses,
         key=(pauses.c.owner, pauses.c.repository, pauses.c.pool),
         at=pauses.c.until,
         over=true(),
+        by_age=False,
     ),
 }
 TABLES: frozenset[str] = frozenset(_PLANS)
@@ -103,7 +108,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     removed: int
     after: Key | None
-    """Where to go on; None: nothing old lies beyond."""
+    """Where to go on; None: nothing old lies beyond, as far as the key tells."""
 
 
 def prune(tx: Tx, table: str, *, before: datetime, after: Key | None, window: int) -> Step:
@@ -121,7 +126,7 @@ def prune(tx: Tx, table: str, *, before: datetime, after: Key | None, window: in
         # Asked again in the same breath: what was revived meanwhile by somebody else stays.
         gone = tx.connection.execute(delete(plan.table).where(_among(plan.key, over), plan.over))
         removed = gone.rowcount
-    more = bool(old) and len(rows) == window
+    more = (bool(old) or not plan.by_age) and len(rows) == window
     return Step(removed=removed, after=rows[-1][:width] if more else None)
 
 

@@ -1,6 +1,7 @@
 """Runners as people see them: GitHub's list, the process and the heartbeat joined by one table (R35).
 
-Every runner of a live claim is shown, and every registration that GitHub listed lately without one.
+Every runner of a live claim is shown, and every registration that GitHub listed lately without one,
+unless its claim was over only after that list was read.
 """
 
 from datetime import datetime, timedelta
@@ -50,12 +51,28 @@ def runner_views(connection: Connection, now: datetime) -> list[RunnerView]:
     shown = {claim.runner_name for claim in live}
     left = [each for name, each in listed.items() if name not in shown and now - each.read_at <= READ_LATELY]
     behind = registrations.claims_behind(connection, [each.name for each in left])
-    return views + [_view(each.name, behind.get(each.name), each, known) for each in left]
+    return views + [
+        _view(each.name, behind.get(each.name), each, known)
+        for each in left
+        if not _over_since_it_was_read(each, behind.get(each.name), known)
+    ]
+
+
+def _over_since_it_was_read(listed: Registration, claim: Claim | None, known: _Known) -> bool:
+    """Its claim was over only after the list that has it, and no process shows: nothing says that it is still there."""
+    if claim is None or claim.state in LIVE or listed.read_at > claim.since:
+        return False
+    heartbeat = _heartbeat(claim, known)
+    return _process(listed.name, claim, heartbeat, known) is ProcessView.GONE
+
+
+def _heartbeat(claim: Claim | None, known: _Known) -> Heartbeat:
+    host = known.hosts.get(claim.host) if claim is not None else None
+    return _HEARTBEATS[host.observed] if host is not None else Heartbeat.UNKNOWN
 
 
 def _view(name: str, claim: Claim | None, listed: Registration | None, known: _Known) -> RunnerView:
-    host = known.hosts.get(claim.host) if claim is not None else None
-    heartbeat = _HEARTBEATS[host.observed] if host is not None else Heartbeat.UNKNOWN
+    heartbeat = _heartbeat(claim, known)
     github, process = _github(claim, listed, known.now), _process(name, claim, heartbeat, known)
     return RunnerView(
         id=claim.runner_id if claim is not None else listed.runner_id if listed is not None else None,

@@ -49,8 +49,12 @@ class Tx:
         """The moment by which leases run out: the database's, where several machines share it."""
         if not self._database_time:
             return self.now if self._lease_clock is None else self._lease_clock.now()
-        at: datetime = self.connection.execute(select(func.clock_timestamp())).scalar_one()
-        return at.astimezone(UTC)
+        return _of_database(self.connection)
+
+    def time_to_write(self) -> datetime | None:
+        """The same moment for `columns.or_database_time`: None where the database puts it in by itself, so that
+        nobody has to ask for it first."""
+        return None if self._database_time else self.lease_time()
 
     def record(self, *entries: Entry) -> tuple[str, ...]:
         """Journals, in the transaction that did what the lines say (R16); gives the lines' ids."""
@@ -118,6 +122,11 @@ class Tx:
             note(self.connection, self.nudges)
 
 
+def _of_database(connection: Connection) -> datetime:
+    at: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return at.astimezone(UTC)
+
+
 class Store:
     """The store as the rooms above use it: work in, durable result out, then the wake-ups."""
 
@@ -177,6 +186,12 @@ class Store:
             # In one order on every machine: the simulator repeats what it once saw.
             self._wake(sorted(nudges))
         return result
+
+    def lease_time(self, connection: Connection) -> datetime:
+        """`Tx.lease_time` for who only reads."""
+        if self._database_time:
+            return _of_database(connection)
+        return (self._lease_clock or self._clock).now()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on one consistent snapshot. Raises Unavailable as `write` does."""

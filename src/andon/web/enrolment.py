@@ -51,7 +51,7 @@ async def _enrol(request: Request, control: ControlPlane, wanted: EnrolRequest) 
             if not hosts.enrol(tx, wanted.name, token):
                 raise _taken(wanted.name)
             return
-        if enrolments.speaks(hosts.get_host(tx.connection, wanted.name), tx.now):
+        if enrolments.speaks(hosts.get_host(tx.connection, wanted.name), tx.lease_time()):
             raise _lives(wanted.name)
         if not enrolments.exchange(tx, wanted.name, wanted.token, token):
             # Somebody used it between the check and now.

@@ -1,6 +1,7 @@
 """`/jobs/ID`: one job's story, so that a developer knows in a minute what happened to it (R16)."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -9,14 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon.model.api import JobView
+from andon.model.claim_states import ClaimState
 from andon.model.nouns import Claim, Job
-from andon.rules.runner_causes import cause_of_claim
+from andon.rules.runner_causes import Cause, cause_of_claim
 from andon.store import claims, job_views, jobs, journal
 from andon.web.answers import Refusal
 from andon.web.control_plane import ControlPlane, control_plane
 from andon.web.html_answers import html
 from andon.web.story_lines import StoryLine, story_lines
 from andon.web.time_spent import MEANING, Span, bars, time_spent
+
+_BOUND = (ClaimState.BUSY, ClaimState.SETTLED)
+"""States in which GitHub named the job of a claim's runner."""
 
 
 class JobStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +86,10 @@ def _totals(spans: tuple[Span, ...], now: datetime) -> list[tuple[str, str, floa
     ]
 
 
+def _cause(claim: Claim, name: str) -> Cause | None:
+    return cause_of_claim(claim, name if claim.state in _BOUND else None)
+
+
 async def job_page(request: Request) -> Response:
     """The page of one job."""
     control = control_plane(request)
@@ -99,6 +108,6 @@ async def job_page(request: Request) -> Response:
         job=found.view,
         bars=bars(found.spans),
         totals=_totals(found.spans, now),
-        cause_of=cause_of_claim,
+        cause_of=partial(_cause, name=found.job.name),
         github_url=github_url(control.config.github.api_url, found.job),
     )
