@@ -17,7 +17,7 @@ from andon.loops.apply_deliveries import ApplyDeliveries
 from andon.loops.budgets import KeepBudgets
 from andon.loops.claims import ClaimDeadlines
 from andon.loops.dispatch import Dispatch
-from andon.loops.drain_spool import DrainSpool
+from andon.loops.drain_spool import LOOK_S, DrainSpool
 from andon.loops.fleet import Fleet
 from andon.loops.hosts import HostLiveness
 from andon.loops.incidents import KeepIncidents
@@ -113,7 +113,7 @@ class Wiring:
         )
         self.loops = {
             "leadership": self._loop("leadership", leadership.run_once, periods.leadership.renew_s),
-            "spool": self._loop("spool", DrainSpool(intake, log).run_once, 1.0),
+            "spool": self._loop("spool", DrainSpool(intake, log).run_once, LOOK_S),
             "deliveries": self._loop(
                 "deliveries", ApplyDeliveries(self.fleet, burst=lambda: intake.burst).run_once, periods.deliveries
             ),
@@ -151,6 +151,7 @@ class Wiring:
             sweep_s=lambda: self._sweep_s if leadership.lease() is not None else {},
         )
         store.on_nudges(self._wake)
+        intake.on_spooled(self.loops["spool"].nudge)
         self._listener = opened.listen(self._wake) if opened.listen is not None else None
 
     def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]], period: float) -> Loop:

@@ -185,9 +185,13 @@ def test_while_the_database_is_away_deliveries_are_kept_and_then_stored_once(
     store: Store, clock: VirtualClock, tmp_path: Path
 ) -> None:
     async def story(intake: Intake, database: Patient) -> None:
+        woken: list[bool] = []
+        intake.on_spooled(lambda: woken.append(intake.spooling))
         assert await intake.keep(received(1)) is Kept.STORED
+        assert woken == [], "nothing to hand over"
         database.away = True
         assert await intake.keep(received(2)) is Kept.SPOOLED
+        assert woken == [True], "whoever hands it over is woken, and finds it"
         with pytest.raises(ConnectionError):
             await intake.drain()
         database.away = False

@@ -8,10 +8,8 @@ from andon.store.intake import Intake
 
 AGAIN_S = 0.5
 """Pause between two tries while the database does not answer."""
-
-
-LOOK_EVERY = 60
-"""Passes between two looks at what other processes may have left in the folder."""
+LOOK_S = 60.0
+"""Period of the looks at what other processes may have left in the folder; what we spool ourselves wakes the loop."""
 
 
 class DrainSpool:
@@ -20,12 +18,10 @@ class DrainSpool:
     def __init__(self, intake: Intake, log: Logger) -> None:
         self._intake, self._log = intake, log
         self._away = False
-        self._passes = 0
 
     async def run_once(self) -> float | None:
         """Drains what waits; gives the pause until the next try when it could not."""
-        self._passes += 1
-        if self._passes % LOOK_EVERY == 0:
+        if not self._intake.spooling:
             self._intake.look_around()
         if not self._intake.spooling:
             return None

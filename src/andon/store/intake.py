@@ -51,12 +51,17 @@ class Intake:
 
     def __init__(self, store: Store, spool: Spool, log: Logger) -> None:
         self._store, self._spool, self._log = store, spool, log
+        self._spooled: Callable[[], None] = lambda: None
         self._away = spool.waiting
         """The database failed last, and has not answered since: it is not asked by each delivery."""
         self._next: list[tuple[Received, _Answer]] = []
         self._writing: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[list[bool]]] = set()
         """Transactions being written, some of which nobody waits for any more."""
+
+    def on_spooled(self, wake: Callable[[], None]) -> None:
+        """Who is told of each delivery that went to the disk, and is to hand it over."""
+        self._spooled = wake
 
     @property
     def spooling(self) -> bool:
@@ -85,6 +90,7 @@ class Intake:
                     return Kept.STORED if new else Kept.DUPLICATE
                 self._turn_away(f"the database took longer than {PATIENCE_S:g} s")
         await self._spool.keep(received)
+        self._spooled()
         return Kept.SPOOLED
 
     def _turn_away(self, reason: str) -> None:
