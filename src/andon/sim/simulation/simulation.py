@@ -287,8 +287,8 @@ class Simulation:
         )
 
     def is_quiet(self) -> bool:
-        """Nothing is open at GitHub, nothing lives on a host, and nothing is open in our tables."""
-        if any(job.stage is not Stage.COMPLETED for job in self.github.world.jobs.values()):
+        """Nothing is open at GitHub or registered there, nothing lives on a host, and nothing is open in our tables."""
+        if self.registered() or any(job.stage is not Stage.COMPLETED for job in self.github.world.jobs.values()):
             return False
         return (
             all(host.quiet for host in self.hosts.values()) and not self.live_claims() and not self.ask(jobs.unfinished)
