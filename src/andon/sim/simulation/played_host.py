@@ -95,6 +95,8 @@ class PlayedHost:
         """How likely a runner ends before it registers."""
         self.starts_hang = 0.0
         """How likely a runner never does anything."""
+        self.starts_lost = 0.0
+        """How many of the starts end with their folder gone, so that nobody here can tell of the end."""
         self.offline = False
         """Whether GitHub is out of reach from here."""
         self._slots = tuple(Slot(number=number, pool="linux", command=("/runner",)) for number in range(slots))
@@ -256,6 +258,10 @@ class PlayedHost:
         elif roll < self.starts_fail + self.starts_hang:
             self._died(self.name, claim.record.claim, Evidence.SILENT)
             code = await never_boots()
+        elif roll < self.starts_fail + self.starts_hang + self.starts_lost:
+            await self.clock.sleep(2.0)
+            self._is_gone(claim)
+            return
         else:
             code = await runner.run()
         self._over(claim, exit_code=code, tail=runner.tail)
@@ -302,11 +308,16 @@ class PlayedHost:
         if claim is None or claim.process is None or not claim.lives:
             return
         await claim.process.end()
-        self._claims.pop(claim_id, None)
-        self._stopping.pop(claim_id, None)
-        self._trace.note(self.name, "runner.lost", claim=claim_id)
+        self._is_gone(claim)
+
+    def _is_gone(self, claim: _Claim) -> None:
+        assert claim.process is not None
+        claim.process.alive = False
+        self._claims.pop(claim.record.claim, None)
+        self._stopping.pop(claim.record.claim, None)
+        self._trace.note(self.name, "runner.lost", claim=claim.record.claim)
         if not claim.had_a_job:
-            self._died(self.name, claim_id, Evidence.LOST)
+            self._died(self.name, claim.record.claim, Evidence.LOST)
         self.changed()
 
     async def _end(self, claim: _Claim, *, signal: int) -> None:

@@ -44,19 +44,26 @@ BY_CHANCE: tuple[tuple[str, float, float | None], ...] = (
 """Kind, probability, seconds."""
 
 
+_STARTS = (0.01, 0.005, 0.005)
+"""Starts that fail with an exit code, that hang, and whose end nobody can tell of."""
+
+
 class Sky(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of day."""
 
     name: str
     small: float
     """How many times as likely as in `BY_CHANCE` small faults are."""
+    starts: float
+    """How many times as likely as in `_STARTS` a runner never comes up: on each kind of day often enough that what is
+    promised of rescue (R27) is measured."""
     large: float
     """Large faults in the time in which work comes and runs."""
 
 
-ORDINARY = Sky(name="ordinary", small=0.08, large=8.0)
-ROUGH = Sky(name="rough", small=1.0, large=24.0)
-STORM = Sky(name="storm", small=1.0, large=80.0)
+ORDINARY = Sky(name="ordinary", small=0.08, starts=0.3, large=8.0)
+ROUGH = Sky(name="rough", small=1.0, starts=1.0, large=24.0)
+STORM = Sky(name="storm", small=1.0, starts=1.0, large=80.0)
 
 
 class Climate(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +103,7 @@ class Weather:
             spec = {"kind": kind, "match": {"probability": probability * sky.small}}
             simulation.fault(**spec, **({} if seconds is None else {"seconds": seconds}))
         for host in simulation.hosts.values():
-            host.starts_fail, host.starts_hang = 0.01 * sky.small, 0.005 * sky.small
+            host.starts_fail, host.starts_hang, host.starts_lost = (each * sky.starts for each in _STARTS)
         self._process = Process("weather")
         kinds = self._kinds()
         for kind, strike in kinds.items():
@@ -120,7 +127,7 @@ class Weather:
             replica.go_on()
             await replica.start()
         for host in simulation.hosts.values():
-            host.starts_fail = host.starts_hang = 0.0
+            host.starts_fail = host.starts_hang = host.starts_lost = 0.0
             host.offline = False
             host.clock.skew = timedelta(0)
             host.start_agent()
