@@ -1,4 +1,4 @@
-"""`/hosts/NAME`: one host, what each of its slots does, and what it told us last."""
+"""`/hosts/NAME`: one host, what its slots and its runners do, and what it told us last."""
 
 from datetime import datetime
 
@@ -9,9 +9,11 @@ from starlette.responses import Response
 
 from andon.model.api import HostView
 from andon.store import fleet_views, jobs, journal
+from andon.store.runner_views import runners_of_host
 from andon.web.answers import Refusal
 from andon.web.control_plane import control_plane
 from andon.web.html_answers import html
+from andon.web.runner_rows import RunnerRow, runner_row
 from andon.web.slot_cells import Cell, cells
 from andon.web.story_lines import StoryLine, story_lines
 
@@ -23,11 +25,12 @@ class HostStory(msgspec.Struct, frozen=True, kw_only=True):
 
     host: HostView
     cells: tuple[Cell, ...]
+    runners: tuple[RunnerRow, ...]
     lines: tuple[StoryLine, ...]
 
 
 def read_host(connection: Connection, name: str, now: datetime) -> HostStory | None:
-    """The host with its slots and its newest journal lines, or None."""
+    """The host with its slots, its runners and its newest journal lines, or None."""
     found = fleet_views.host_views(connection, now, name=name)
     if not found:
         return None
@@ -37,6 +40,7 @@ def read_host(connection: Connection, name: str, now: datetime) -> HostStory | N
     return HostStory(
         host=host,
         cells=cells(host, on_slots, fleet_views.slot_notes(connection, now, host=name)),
+        runners=tuple(runner_row(each) for each in runners_of_host(connection, name, now)),
         lines=story_lines(journal.newest(connection, SHOWN_LINES, host=name)),
     )
 
