@@ -125,6 +125,32 @@ def test_a_list_of_jobs_that_was_cut_does_not_pretend_to_be_whole(fleet: PageFle
     assert f"and {incidents.MOST_JOBS - 20} or more" in words_of(fleet.get("/incidents").text)
 
 
+def test_a_host_page_leads_to_the_incidents_that_concern_it(fleet: PageFleet) -> None:
+    for name in ("host-a", "host-b"):
+        fleet.host(name)
+    fleet.clock.advance(60)
+    fleet.fall_silent("host-a")
+    whole = opened(fleet)
+    own = opened(
+        fleet, code=IncidentCode.HOST_SILENT, subject_kind="host", subject_id="host-a", title=f"host-a {HOSTILE}"
+    )
+    opened(fleet, code=IncidentCode.GITHUB_DOWN, subject_kind="github", subject_id="api", title="GitHub fails")
+
+    def shown(host: str) -> list[str]:
+        found = [str(each.get("href")) for each in Parsed(fleet.get(f"/hosts/{host}").text).all("a")]
+        return [each for each in found if each.startswith("/incidents#")]
+
+    assert shown("host-a") == [f"/incidents#{whole}", f"/incidents#{own}"]
+    assert shown("host-b") == [], "it reports: the fleet's silence is not its own"
+    for each in read(fleet.store, incidents.live):
+        write(fleet.store, lambda tx, each=each: incidents.ease(tx, each, "it is back"))
+    assert "Incident, easing for 0 s: host-a" in words_of(fleet.get("/hosts/host-a").text)
+    fleet.clock.advance(3600)
+    for each in read(fleet.store, incidents.live):
+        write(fleet.store, lambda tx, each=each: incidents.past_deadline(tx, each))
+    assert shown("host-a") == []
+
+
 def test_a_title_is_only_text(fleet: PageFleet) -> None:
     opened(fleet, title=HOSTILE)
     page = Parsed(fleet.get("/incidents").text)
