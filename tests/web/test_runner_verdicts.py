@@ -72,14 +72,15 @@ def test_the_host_page_joins_what_the_three_say(fleet: PageFleet) -> None:
     found = rows_of(fleet, "host-a")
     assert found.keys() == {works, starts, waits}, "the runners of this host, and no others"
     cells = [found[works][label] for label in ("GitHub says", "Its process", "Heartbeat")]
-    assert cells == ["online, busy", "runs a job", "fresh"]
+    assert cells == ["online, busy 1 min 07 s ago", "runs a job", "fresh"]
     assert found[works]["Verdict"].startswith("working GitHub and the process say that it runs a job (all agree)")
     assert found[works]["Runner"].endswith("slot 0, job 1")
+    assert found[starts]["GitHub says"] == "not read lately"
     assert found[starts]["Verdict"].startswith("starting its process lives; GitHub has not been read since (nothing")
     assert "; the claim's deadline is in 1 min 23 s)" in found[starts]["Verdict"]
     assert found[waits]["Verdict"].startswith("idle")
     (gone,) = rows_of(fleet, "host-b").values()
-    assert [gone["GitHub says"], gone["Its process"]] == ["offline", "gone"]
+    assert [gone["GitHub says"], gone["Its process"]] == ["offline 0 s ago", "gone"]
     assert gone["Verdict"].startswith("stale") and "the registration is removed after its grace time" in gone["Verdict"]
     assert over in rows_of(fleet, "host-b")
 
@@ -125,10 +126,10 @@ def test_a_host_without_runners_has_no_such_table(fleet: PageFleet) -> None:
 def test_the_job_page_says_how_its_runner_is_while_it_lives(fleet: PageFleet) -> None:
     fill(fleet)
     text = words_of(fleet.get("/jobs/1").text)
-    assert "GitHub says: online, busy; its process: runs a job; heartbeat: fresh. working" in text
+    assert "GitHub says: online, busy (1 min 07 s ago); its process: runs a job; heartbeat: fresh. working" in text
     fleet.fall_silent("host-a")
     text = words_of(fleet.get("/jobs/1").text)
-    assert "GitHub says: online, busy; its process: unknown; heartbeat: silent. busy unheard" in text
+    assert "GitHub says: online, busy (1 min 07 s ago); its process: unknown; heartbeat: silent. busy unheard" in text
     assert "GitHub says:" not in words_of(fleet.get("/jobs/4").text), "it is over"
 
 

@@ -39,6 +39,8 @@ class JoinedRunner(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     runner_id: int | None
     github: GitHubView
+    github_told_at: datetime | None
+    """None: it was not read lately."""
     process: ProcessView
     heartbeat: Heartbeat
     verdict: Verdict
@@ -135,11 +137,13 @@ def _heartbeat(claim: Claim | None, known: _Known) -> Heartbeat:
 
 def _join(name: str, claim: Claim | None, listed: Registration | None, known: _Known) -> JoinedRunner:
     heartbeat = _heartbeat(claim, known)
-    github, process = _github(claim, listed, known.now), _process(name, claim, heartbeat, known)
+    github, told_at = _github(claim, listed, known.now)
+    process = _process(name, claim, heartbeat, known)
     return JoinedRunner(
         name=name,
         runner_id=claim.runner_id if claim is not None else listed.runner_id if listed is not None else None,
         github=github,
+        github_told_at=told_at,
         process=process,
         heartbeat=heartbeat,
         verdict=judge(github, process, heartbeat),
@@ -147,15 +151,15 @@ def _join(name: str, claim: Claim | None, listed: Registration | None, known: _K
     )
 
 
-def _github(claim: Claim | None, listed: Registration | None, now: datetime) -> GitHubView:
-    """The newest of what GitHub told: its list, its word on a job, or that it let the runner listen."""
+def _github(claim: Claim | None, listed: Registration | None, now: datetime) -> tuple[GitHubView, datetime | None]:
+    """The newest of what GitHub told, and when: its list, its word on a job, or that it let the runner listen."""
     lately = listed if listed is not None and now - listed.read_at <= READ_LATELY else None
     told = claim is not None and claim.state in (ClaimState.REGISTERED, ClaimState.BUSY)
     if claim is not None and told and (lately is None or lately.read_at <= claim.since):
-        return GitHubView.BUSY if claim.state is ClaimState.BUSY else GitHubView.ONLINE
+        return (GitHubView.BUSY if claim.state is ClaimState.BUSY else GitHubView.ONLINE), claim.since
     if lately is None:
-        return GitHubView.UNKNOWN
-    return GitHubView.BUSY if lately.busy else GitHubView(lately.status)
+        return GitHubView.UNKNOWN, None
+    return (GitHubView.BUSY if lately.busy else GitHubView(lately.status)), lately.read_at
 
 
 def _process(name: str, claim: Claim | None, heartbeat: Heartbeat, known: _Known) -> ProcessView:

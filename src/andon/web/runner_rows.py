@@ -40,6 +40,7 @@ class RunnerRow(msgspec.Struct, frozen=True, kw_only=True):
     job: int | None
     """Its claim stands for this job."""
     github: str
+    github_told_at: datetime | None
     process: str
     heartbeat: str
     verdict: str
@@ -60,6 +61,7 @@ def runner_row(runner: JoinedRunner) -> RunnerRow:
         slot=claim.slot if claim is not None else None,
         job=claim.job_id if claim is not None else None,
         github=GITHUB[runner.github],
+        github_told_at=runner.github_told_at,
         process=PROCESS[runner.process],
         heartbeat=HEARTBEAT[runner.heartbeat],
         verdict=runner.verdict.name.replace("_", " "),
