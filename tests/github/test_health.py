@@ -22,3 +22,13 @@ def test_a_refusal_of_github_is_an_answer() -> None:
     health = Health()
     health.came(REFUSED, at(0), GITHUB)
     assert (health.fact.failing_since, health.fact.answered_at) == (None, at(0))
+
+
+def test_the_first_and_the_last_failure_are_kept_while_they_last() -> None:
+    health = Health()
+    away = Failed(kind=FailureClass.RETRY_LATER, status=None, message="no answer")
+    for second in (10, 20, 30):
+        health.came(away, at(second))
+    assert (health.fact.failing_since, health.fact.failed_at) == (at(10), at(30))
+    health.came(REFUSED, at(40), GITHUB)
+    assert (health.fact.failing_since, health.fact.failed_at) == (None, None)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,16 @@ def test_after_we_were_cut_off_hosts_get_their_time() -> None:
     just = NOW - timedelta(seconds=20)
     assert codes(a_situation(host("a", 1), host("b", 90), heard_since=just)) == []
     assert codes(a_situation(host("a", 1), host("b", 90), heard_since=NOW - timedelta(seconds=45))) == ["host.silent b"]
+
+
+def test_after_we_were_cut_off_github_is_asked_again_before_it_is_called_down() -> None:
+    # The last failure is of the time when nobody was heard, or of a call that began then.
+    asked = msgspec.structs.replace(SILENT, failed_at=NOW - timedelta(seconds=2))
+    assert codes(a_situation(host("a", 1), api=asked, far_since=NOW - timedelta(seconds=15))) == []
+    assert codes(a_situation(host("a", 1), api=asked, far_since=NOW - timedelta(seconds=22))) == ["github.down api"]
+    beside = host("b", 1, local=True)
+    assert codes(a_situation(host("a", 1), beside, api=asked, far_since=NOW - timedelta(seconds=15))) == []
+    assert codes(a_situation(beside, api=asked)) == ["github.down api"], "nobody is heard over a network: as before"
 
 
 def test_we_were_asleep() -> None:

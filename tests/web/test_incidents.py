@@ -89,6 +89,68 @@ def test_the_page_says_what_is_wrong_and_where_the_jobs_are(fleet: PageFleet) ->
     assert "Closed last" in words_of(fleet.get("/incidents").text)
 
 
+def test_each_row_has_its_lamp_its_cause_and_its_end(fleet: PageFleet) -> None:
+    fleet.host("host-a")
+    first = opened(fleet, title="The whole of it")
+    write(fleet.store, lambda tx: incidents.ease(tx, incidents.live(tx.connection)[0], "it is back"))
+    silent = msgspec.structs.replace(
+        FLEET, code=IncidentCode.HOST_SILENT, subject_kind="host", subject_id="host-a", title="host-a is away"
+    )
+    write(fleet.store, lambda tx: incidents.open_once(tx, silent, caused_by=first))
+    warn = msgspec.structs.replace(FLEET, code=IncidentCode.LABEL_THIN, subject_kind="pool", subject_id="linux")
+    write(fleet.store, lambda tx: incidents.open_once(tx, warn, caused_by=None))
+    answer = fleet.get("/incidents").text
+    page, text = Parsed(answer), words_of(answer)
+    assert [each["class"] for each in page.all("span") if "lamp" in str(each.get("class"))] == [
+        "lamp amber",  # A warning that is open,
+        "lamp red",  # a page that is open,
+        "lamp amber",  # and one that eases.
+    ]
+    assert "follows from: The whole of it" in text
+    links = [each.get("href") for each in page.all("a")]
+    assert f"#{first}" in links and "/hosts/host-a" in links
+    fleet.clock.advance(3600)
+    for each in read(fleet.store, incidents.live):
+        write(fleet.store, lambda tx, each=each: incidents.ease(tx, each, "it is back"))
+        fleet.clock.advance(3600)
+        write(fleet.store, lambda tx, each=each: incidents.past_deadline(tx, incidents.live(tx.connection)[0]))
+    text = words_of(fleet.get("/incidents").text)
+    assert "follows from: The whole of it" in text, "also when both are closed"
+    assert "ago closed after " in text
+
+
+def test_a_list_of_jobs_that_was_cut_does_not_pretend_to_be_whole(fleet: PageFleet) -> None:
+    fleet.many_waiting(incidents.MOST_JOBS + 60)
+    opened(fleet, hosts=())
+    assert f"and {incidents.MOST_JOBS - 20} or more" in words_of(fleet.get("/incidents").text)
+
+
+def test_a_host_page_leads_to_the_incidents_that_concern_it(fleet: PageFleet) -> None:
+    for name in ("host-a", "host-b"):
+        fleet.host(name)
+    fleet.clock.advance(60)
+    fleet.fall_silent("host-a")
+    whole = opened(fleet)
+    own = opened(
+        fleet, code=IncidentCode.HOST_SILENT, subject_kind="host", subject_id="host-a", title=f"host-a {HOSTILE}"
+    )
+    opened(fleet, code=IncidentCode.GITHUB_DOWN, subject_kind="github", subject_id="api", title="GitHub fails")
+
+    def shown(host: str) -> list[str]:
+        found = [str(each.get("href")) for each in Parsed(fleet.get(f"/hosts/{host}").text).all("a")]
+        return [each for each in found if each.startswith("/incidents#")]
+
+    assert shown("host-a") == [f"/incidents#{whole}", f"/incidents#{own}"]
+    assert shown("host-b") == [], "it reports: the fleet's silence is not its own"
+    for each in read(fleet.store, incidents.live):
+        write(fleet.store, lambda tx, each=each: incidents.ease(tx, each, "it is back"))
+    assert "Incident, easing for 0 s: host-a" in words_of(fleet.get("/hosts/host-a").text)
+    fleet.clock.advance(3600)
+    for each in read(fleet.store, incidents.live):
+        write(fleet.store, lambda tx, each=each: incidents.past_deadline(tx, each))
+    assert shown("host-a") == []
+
+
 def test_a_title_is_only_text(fleet: PageFleet) -> None:
     opened(fleet, title=HOSTILE)
     page = Parsed(fleet.get("/incidents").text)

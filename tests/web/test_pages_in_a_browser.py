@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from andon.model.incident_kinds import IncidentCode
+from andon.rules.liveness_fleet import Finding
+from andon.store import incidents
 from tests.support.builders import START
+from tests.support.running import read
 from tests.web.browser import Tab, browsing, find_browser
 from tests.web.page_fleet import PageFleet, Served, fill_busy
 
@@ -32,6 +36,12 @@ CONTRAST = """
   }
   return poor;
 })()
+"""
+
+CLIPPED = """
+[...document.querySelectorAll("td, th")]
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.innerText)
 """
 
 QUIET = """
@@ -141,3 +151,45 @@ def test_everything_can_be_read(fleet: PageFleet, server: Served, tab: Tab, dark
             assert tab.run(CONTRAST) == [], (path, width)
             assert tab.run("document.documentElement.scrollWidth") <= width, path
     assert [each for each in tab.complaints if "404" not in each] == []
+
+
+def fill_incidents(fleet: PageFleet) -> None:
+    """One that is closed after an hour and more, one that eases, and one with a long name that follows from it."""
+    host = "runner-with-a-long-name.rack-12.building-7.example.internal"
+    fleet.host(host)
+    fleet.many_waiting(300)
+    for number, subject in enumerate(("was", "fleet")):
+        finding = Finding(
+            code=IncidentCode.FLEET_SILENT, subject_kind="fleet", subject_id=subject, title="No host reports", facts={}
+        )
+        fleet.do(lambda tx, finding=finding: incidents.open_once(tx, finding, caused_by=None))
+        fleet.clock.advance(3900)
+        fleet.do(lambda tx: [incidents.ease(tx, each, "it is back") for each in incidents.live(tx.connection)])
+        if number == 0:
+            fleet.clock.advance(180)
+            fleet.do(lambda tx: [incidents.past_deadline(tx, each) for each in incidents.live(tx.connection)])
+    finding = Finding(
+        code=IncidentCode.HOST_SILENT,
+        subject_kind="host",
+        subject_id=host,
+        title=f"Host {host} does not report, while others do",
+        facts={},
+        hosts=(host,),
+    )
+    cause = read(fleet.store, incidents.live)[0].id
+    fleet.do(lambda tx: incidents.open_once(tx, finding, caused_by=cause))
+    fleet.clock.advance(75)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_incidents_and_runners_can_be_read(fleet: PageFleet, server: Served, tab: Tab, dark: bool) -> None:
+    fill_busy(fleet)
+    fill_incidents(fleet)
+    for path in ("/incidents", "/hosts/host-a", "/hosts/host-b", "/hosts/host-c", "/jobs/200"):
+        for width in (1280, 800, 390):
+            tab.shape(width, 900, dark=dark)
+            tab.go(server.url + path)
+            assert tab.run(CONTRAST) == [], (path, width)
+            assert tab.run(CLIPPED) == [], (path, width)
+            assert tab.run("document.documentElement.scrollWidth") <= width, path
+    assert tab.complaints == []

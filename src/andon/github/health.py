@@ -30,6 +30,7 @@ class Health:
         self.fact = ApiFact(
             answered_at=was.answered_at,
             failing_since=was.failing_since or now,
+            failed_at=now,
             failures=was.failures + 1,
             unanswered=was.unanswered + 1 if outcome.status is None else 0,
             said=outcome.message[:200],

@@ -36,6 +36,7 @@ class KeepIncidents:
         self._generation: int | None = None
         """Of the lease at the last good pass: another one means that somebody else may have watched."""
         self._heard_since: datetime | None = None
+        self._far_since: datetime | None = None
 
     async def run_once(self) -> float | None:
         """Follows what is known now."""
@@ -56,7 +57,7 @@ class KeepIncidents:
     async def _follow(self, pause: timedelta | None, counted: timedelta | None) -> None:
         lease = self._fleet.lease()
         if lease is None:
-            self._heard_since = None
+            self._heard_since = self._far_since = None
             return
         watched = lease.generation == self._generation
         now = self._fleet.clock.now()
@@ -64,15 +65,15 @@ class KeepIncidents:
         (known, live, slots), places = await self._fleet.store.read(
             lambda connection: (self._look(connection, now), registrations.places_of_claims(connection, since))
         )
-        if not any(host.observed is HostObserved.REPORTING for host in known):
-            self._heard_since = None
-        elif self._heard_since is None:
-            self._heard_since = now
+        heard = [host for host in known if host.observed is HostObserved.REPORTING]
+        self._heard_since = _without_a_break(self._heard_since, bool(heard), now)
+        self._far_since = _without_a_break(self._far_since, any(not host.local for host in heard), now)
         at = Situation(
             now=now,
             hosts=known,
             api=self._fleet.github.health(),
             heard_since=self._heard_since,
+            far_since=self._far_since,
             may_ask=bool(places or self._fleet.repositories()),
             pause=pause if watched else None,
             counted=counted,
@@ -115,6 +116,10 @@ def follow(tx: Tx, found: Sequence[Finding], at: Situation, slots: Sequence[Slot
         elif reason is not None or incident.state is IncidentState.OPEN or incident.code not in JUDGED:
             # An easing one closes while it is seen that its cause is gone, never because nobody could look.
             incidents.past_deadline(tx, incident)
+
+
+def _without_a_break(since: datetime | None, heard: bool, now: datetime) -> datetime | None:
+    return (since or now) if heard else None
 
 
 def _same(finding: Finding, incident: Incident) -> bool:

@@ -81,6 +81,8 @@ class ApiFact(msgspec.Struct, frozen=True, kw_only=True):
     """The first answer in a row."""
     failing_since: datetime | None
     """The first failure after it; None: the last call was answered."""
+    failed_at: datetime | None = None
+    """The last failure, while it lasts."""
     failures: int = 0
     """In a row."""
     unanswered: int = 0
@@ -109,6 +111,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     api: ApiFact
     heard_since: datetime | None
     """Since when somebody has been heard without a break; None: nobody is heard."""
+    far_since: datetime | None = None
+    """The same of hosts of other machines, which are heard over the network."""
     may_ask: bool = True
     """There is a place at GitHub to ask; where there is none its silence is no sign, and never ends."""
     pause: timedelta | None = None
@@ -171,7 +175,7 @@ def verdicts(at: Situation) -> tuple[Finding, ...]:
     elif _settled(at.heard_since, at.now):
         latest = max((host.last_seen for host in heard if host.last_seen is not None), default=at.now)
         made += [_host(host) for host in silent if host.last_seen is None or latest - host.last_seen >= HEARD_LATER]
-    if reach is Reach.FAILS or (reach is Reach.SILENT and _heard_since(at.hosts, at.api)):
+    if reach is Reach.FAILS or (reach is Reach.SILENT and _is_its_own(at)):
         title = "GitHub's API " + ("fails" if reach is Reach.FAILS else "does not answer")
         facts = _api_facts(at.api)
         made.append(
@@ -212,11 +216,14 @@ def _settled(since: datetime | None, now: datetime) -> bool:
     return since is not None and now - since >= SILENT_AFTER
 
 
-def _heard_since(known: Sequence[HostFact], api: ApiFact) -> bool:
-    """Whether somebody was heard after GitHub fell silent: then it is not we who are cut off."""
-    began, far = api.failing_since, [host for host in known if not host.local]
+def _is_its_own(at: Situation) -> bool:
+    """Whether GitHub's silence is its own: somebody was heard after it began, and it goes on although they are
+    heard. Once we are not cut off any more hosts may come back before GitHub has been asked again."""
+    far, began, last = [host for host in at.hosts if not host.local], at.api.failing_since, at.api.failed_at
     if not far or began is None:
         return True
+    if last is not None and at.far_since is not None and last - at.far_since < FAILING_FOR:
+        return False
     return any(host.last_seen is not None and host.last_seen > began for host in far)
 
 

@@ -17,7 +17,7 @@ from andon.model.nouns import Claim, Registration
 from andon.model.wire import SlotState
 from andon.rules.liveness_registrations import READS, READS_APART, SETTLED_IN, Leftover
 from andon.store.bulk import insert_new
-from andon.store.prepared import Prepared
+from andon.store.prepared import Prepared, Records
 from andon.store.rows import to_columns, to_struct
 from andon.store.schema import LIVE_CLAIM, claims, hosts, outbox, registrations, slots
 from andon.store.transaction import Tx
@@ -47,6 +47,26 @@ def all_registrations(connection: Connection) -> dict[str, Registration]:
     """Every entry, by the runner's name."""
     rows = connection.execute(select(registrations)).mappings()
     return {row["name"]: to_struct(row, Registration) for row in rows}
+
+
+_ON_HOST = Records(
+    select(registrations)
+    .join(claims, claims.c.runner_name == registrations.c.name)
+    .where(claims.c.host == bindparam("host"))
+    .order_by(registrations.c.name),
+    Registration,
+)
+_NAMED = Records(select(registrations).where(registrations.c.name == bindparam("name")), Registration)
+
+
+def registrations_on(connection: Connection, host: str) -> dict[str, Registration]:
+    """The entries of runners that were made for this host, by the runner's name."""
+    return {each.name: each for each in _ON_HOST.structs(connection, host=host)}
+
+
+def registration_of(connection: Connection, name: str) -> Registration | None:
+    """The entry of this runner, or None."""
+    return _NAMED.struct(connection, name=name)
 
 
 _OF_CLAIMS = Prepared(

@@ -4,6 +4,7 @@ Every runner of a live claim is shown, and every registration that GitHub listed
 unless its claim was over only after that list was read.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,7 +15,7 @@ from andon.model.claim_states import LIVE, ClaimState
 from andon.model.host_states import HostObserved
 from andon.model.nouns import Claim, Host, Registration, Slot
 from andon.model.wire import SlotState
-from andon.rules.liveness import GitHubView, Heartbeat, ProcessView, judge
+from andon.rules.liveness import GitHubView, Heartbeat, ProcessView, Verdict, judge
 from andon.store import claims, hosts, registrations
 
 READ_LATELY = timedelta(minutes=15)
@@ -32,6 +33,36 @@ _HEARTBEATS = {
 }
 
 
+class JoinedRunner(msgspec.Struct, frozen=True, kw_only=True):
+    """One runner: what each side says of it, and what that gives together."""
+
+    name: str
+    runner_id: int | None
+    github: GitHubView
+    github_told_at: datetime | None
+    """None: it was not read lately."""
+    process: ProcessView
+    heartbeat: Heartbeat
+    verdict: Verdict
+    claim: Claim | None
+    """What it was made for, live or over."""
+
+    def view(self) -> RunnerView:
+        """As the API gives it, whose process only lives or not."""
+        told = self.process in (ProcessView.GONE, ProcessView.UNKNOWN)
+        return RunnerView(
+            id=self.runner_id,
+            name=self.name,
+            github=(GitHubView.ONLINE if self.github is GitHubView.BUSY else self.github).value,
+            busy=None if self.github is GitHubView.UNKNOWN else self.github is GitHubView.BUSY,
+            process=self.process.value if told else "alive",
+            heartbeat=self.heartbeat.value,
+            verdict=self.verdict.name,
+            host=self.claim.host if self.claim is not None else None,
+            slot=self.claim.slot if self.claim is not None else None,
+        )
+
+
 class _Known(msgspec.Struct, frozen=True, kw_only=True):
     hosts: dict[str, Host]
     slots: dict[tuple[str, int], Slot]
@@ -40,19 +71,52 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
 
 def runner_views(connection: Connection, now: datetime) -> list[RunnerView]:
     """Every runner of ours, those of live claims first."""
-    known = _Known(
-        hosts={host.name: host for host in hosts.all_hosts(connection)},
-        slots={(slot.host, slot.slot): slot for slot in hosts.all_slots(connection)},
-        now=now,
-    )
     listed = registrations.all_registrations(connection)
-    live = [claim for claim in claims.live_claims(connection) if claim.state is not ClaimState.RESERVED]
-    views = [_view(claim.runner_name, claim, listed.get(claim.runner_name), known) for claim in live]
-    shown = {claim.runner_name for claim in live}
-    left = [each for name, each in listed.items() if name not in shown and now - each.read_at <= READ_LATELY]
+    live = claims.live_claims(connection)
+    known = _known(hosts.all_hosts(connection), hosts.all_slots(connection), now)
+    return [each.view() for each in _joined(connection, live, listed, known)]
+
+
+def runners_of_host(connection: Connection, name: str, now: datetime) -> list[JoinedRunner]:
+    """The runners of one host, those of live claims first."""
+    listed = registrations.registrations_on(connection, name)
+    live = claims.live_claims(connection, host=name)
+    return _joined(connection, live, listed, _known_of(connection, name, now))
+
+
+def runner_of_claim(connection: Connection, claim: Claim, now: datetime) -> JoinedRunner | None:
+    """The runner of a live claim, or None: it has none yet, or it is over."""
+    if not _has_runner(claim):
+        return None
+    listed = registrations.registration_of(connection, claim.runner_name)
+    return _join(claim.runner_name, claim, listed, _known_of(connection, claim.host, now))
+
+
+def _known(of_hosts: Sequence[Host], of_slots: Sequence[Slot], now: datetime) -> _Known:
+    return _Known(
+        hosts={host.name: host for host in of_hosts}, slots={(slot.host, slot.slot): slot for slot in of_slots}, now=now
+    )
+
+
+def _known_of(connection: Connection, name: str, now: datetime) -> _Known:
+    host = hosts.get_host(connection, name)
+    return _known([host] if host is not None else [], hosts.all_slots(connection, host=name), now)
+
+
+def _has_runner(claim: Claim) -> bool:
+    return claim.state in LIVE and claim.state is not ClaimState.RESERVED
+
+
+def _joined(
+    connection: Connection, live: Sequence[Claim], listed: dict[str, Registration], known: _Known
+) -> list[JoinedRunner]:
+    made = [claim for claim in live if _has_runner(claim)]
+    shown = {claim.runner_name for claim in made}
+    left = [each for name, each in listed.items() if name not in shown and known.now - each.read_at <= READ_LATELY]
     behind = registrations.claims_behind(connection, [each.name for each in left])
-    return views + [
-        _view(each.name, behind.get(each.name), each, known)
+    of_live = [_join(claim.runner_name, claim, listed.get(claim.runner_name), known) for claim in made]
+    return of_live + [
+        _join(each.name, behind.get(each.name), each, known)
         for each in left
         if not _over_since_it_was_read(each, behind.get(each.name), known)
     ]
@@ -71,31 +135,31 @@ def _heartbeat(claim: Claim | None, known: _Known) -> Heartbeat:
     return _HEARTBEATS[host.observed] if host is not None else Heartbeat.UNKNOWN
 
 
-def _view(name: str, claim: Claim | None, listed: Registration | None, known: _Known) -> RunnerView:
+def _join(name: str, claim: Claim | None, listed: Registration | None, known: _Known) -> JoinedRunner:
     heartbeat = _heartbeat(claim, known)
-    github, process = _github(claim, listed, known.now), _process(name, claim, heartbeat, known)
-    return RunnerView(
-        id=claim.runner_id if claim is not None else listed.runner_id if listed is not None else None,
+    github, told_at = _github(claim, listed, known.now)
+    process = _process(name, claim, heartbeat, known)
+    return JoinedRunner(
         name=name,
-        github=GitHubView.ONLINE.value if github is GitHubView.BUSY else github.value,
-        busy=None if github is GitHubView.UNKNOWN else github is GitHubView.BUSY,
-        process=process.value if process in (ProcessView.GONE, ProcessView.UNKNOWN) else "alive",
-        heartbeat=heartbeat.value,
-        verdict=judge(github, process, heartbeat).name,
-        host=claim.host if claim is not None else None,
-        slot=claim.slot if claim is not None else None,
+        runner_id=claim.runner_id if claim is not None else listed.runner_id if listed is not None else None,
+        github=github,
+        github_told_at=told_at,
+        process=process,
+        heartbeat=heartbeat,
+        verdict=judge(github, process, heartbeat),
+        claim=claim,
     )
 
 
-def _github(claim: Claim | None, listed: Registration | None, now: datetime) -> GitHubView:
-    """The newest of what GitHub told: its list, its word on a job, or that it let the runner listen."""
+def _github(claim: Claim | None, listed: Registration | None, now: datetime) -> tuple[GitHubView, datetime | None]:
+    """The newest of what GitHub told, and when: its list, its word on a job, or that it let the runner listen."""
     lately = listed if listed is not None and now - listed.read_at <= READ_LATELY else None
     told = claim is not None and claim.state in (ClaimState.REGISTERED, ClaimState.BUSY)
     if claim is not None and told and (lately is None or lately.read_at <= claim.since):
-        return GitHubView.BUSY if claim.state is ClaimState.BUSY else GitHubView.ONLINE
+        return (GitHubView.BUSY if claim.state is ClaimState.BUSY else GitHubView.ONLINE), claim.since
     if lately is None:
-        return GitHubView.UNKNOWN
-    return GitHubView.BUSY if lately.busy else GitHubView(lately.status)
+        return GitHubView.UNKNOWN, None
+    return (GitHubView.BUSY if lately.busy else GitHubView(lately.status)), lately.read_at
 
 
 def _process(name: str, claim: Claim | None, heartbeat: Heartbeat, known: _Known) -> ProcessView:

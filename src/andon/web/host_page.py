@@ -1,4 +1,4 @@
-"""`/hosts/NAME`: one host, what each of its slots does, and what it told us last."""
+"""`/hosts/NAME`: one host, what its slots and its runners do, and what it told us last."""
 
 from datetime import datetime
 
@@ -8,10 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon.model.api import HostView
-from andon.store import fleet_views, jobs, journal
+from andon.model.host_states import HostObserved
+from andon.model.incident_kinds import IncidentCode
+from andon.model.nouns import Incident
+from andon.store import fleet_views, incidents, jobs, journal
+from andon.store.runner_views import runners_of_host
 from andon.web.answers import Refusal
 from andon.web.control_plane import control_plane
 from andon.web.html_answers import html
+from andon.web.runner_rows import RunnerRow, runner_row
 from andon.web.slot_cells import Cell, cells
 from andon.web.story_lines import StoryLine, story_lines
 
@@ -23,11 +28,14 @@ class HostStory(msgspec.Struct, frozen=True, kw_only=True):
 
     host: HostView
     cells: tuple[Cell, ...]
+    runners: tuple[RunnerRow, ...]
+    incidents: tuple[Incident, ...]
+    """Those that are not closed: of this host, and of the whole fleet while this host is silent."""
     lines: tuple[StoryLine, ...]
 
 
 def read_host(connection: Connection, name: str, now: datetime) -> HostStory | None:
-    """The host with its slots and its newest journal lines, or None."""
+    """The host with its slots, its runners and its newest journal lines, or None."""
     found = fleet_views.host_views(connection, now, name=name)
     if not found:
         return None
@@ -37,8 +45,16 @@ def read_host(connection: Connection, name: str, now: datetime) -> HostStory | N
     return HostStory(
         host=host,
         cells=cells(host, on_slots, fleet_views.slot_notes(connection, now, host=name)),
+        runners=tuple(runner_row(each) for each in runners_of_host(connection, name, now)),
+        incidents=tuple(each for each in incidents.live(connection) if _concerns(each, host)),
         lines=story_lines(journal.newest(connection, SHOWN_LINES, host=name)),
     )
+
+
+def _concerns(incident: Incident, host: HostView) -> bool:
+    if incident.code is IncidentCode.FLEET_SILENT:
+        return host.observed == HostObserved.SILENT.value
+    return (incident.subject_kind, incident.subject_id) == ("host", host.name)
 
 
 def lamp(host: HostView) -> str:

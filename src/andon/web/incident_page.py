@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from andon.model.incident_kinds import Severity
 from andon.model.incident_states import IncidentState
 from andon.model.nouns import Incident
 from andon.store import incidents
@@ -33,9 +34,16 @@ def read_incidents(connection: Connection) -> Incidents:
 def lamp(live: tuple[Incident, ...]) -> str:
     """`red` while something pages, `amber` while anything else is open, `green` otherwise."""
     is_open = [each for each in live if each.state is IncidentState.OPEN]
-    if any(each.severity == "page" for each in is_open):
+    if any(each.severity is Severity.PAGE for each in is_open):
         return "red"
     return "amber" if live else "green"
+
+
+def lamp_of(incident: Incident) -> str:
+    """The lamp of one incident: by its severity while it is open, `amber` while it eases, `green` once closed."""
+    if incident.state is IncidentState.CLOSED:
+        return "green"
+    return "red" if incident.state is IncidentState.OPEN and incident.severity is Severity.PAGE else "amber"
 
 
 async def incident_page(request: Request) -> Response:
@@ -48,5 +56,8 @@ async def incident_page(request: Request) -> Response:
         now=control.clock.now(),
         found=found,
         lamp=lamp(found.live),
+        lamps={each.id: lamp_of(each) for each in (*found.live, *found.closed)},
+        titles={each.id: each.title for each in (*found.live, *found.closed)},
         shown_jobs=SHOWN_JOBS,
+        most_jobs=incidents.MOST_JOBS,
     )

@@ -14,9 +14,11 @@ from andon.model.claim_states import ClaimState
 from andon.model.nouns import Claim, Job
 from andon.rules.runner_causes import Cause, cause_of_claim
 from andon.store import claims, job_views, jobs, journal
+from andon.store.runner_views import runner_of_claim
 from andon.web.answers import Refusal
 from andon.web.control_plane import ControlPlane, control_plane
 from andon.web.html_answers import html
+from andon.web.runner_rows import RunnerRow, runner_row
 from andon.web.story_lines import StoryLine, story_lines
 from andon.web.time_spent import MEANING, Span, bars, time_spent
 
@@ -30,6 +32,8 @@ class JobStory(msgspec.Struct, frozen=True, kw_only=True):
     job: Job
     view: JobView
     claims: tuple[Claim, ...]
+    runners: dict[str, RunnerRow]
+    """Of the claims that are live, by the claim's id."""
     story: tuple[StoryLine, ...]
     spans: tuple[Span, ...]
 
@@ -44,11 +48,13 @@ def read_story(connection: Connection, control: ControlPlane, job_id: int, now: 
     served = claims.claim_of_runner(connection, job.runner_name) if job.runner_name else None
     if served is not None and all(claim.id != served.id for claim in made):
         made.append(served)
+    alive = [(claim.id, runner_of_claim(connection, claim, now)) for claim in made]
     lines = journal.story_of_job(connection, job_id)
     return JobStory(
         job=job,
         view=job_views.view(connection, [job], around)[0],
         claims=tuple(made),
+        runners={claim_id: runner_row(runner) for claim_id, runner in alive if runner is not None},
         story=story_lines(lines),
         spans=time_spent(job, lines, now),
     )

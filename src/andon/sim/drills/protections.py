@@ -20,6 +20,7 @@ from andon.loops.repository_sweep import RepositorySweep
 from andon.model.wire import SyncAnswer
 from andon.rules import claim_doubt, dispatch
 from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict
+from andon.rules.liveness_fleet import ApiFact, Reach
 from andon.store import claims, hosts, jobs, outbox, pauses, registrations
 from andon.store.transaction import Tx
 
@@ -125,6 +126,18 @@ _leftover = registrations._leftover  # pyright: ignore[reportPrivateUsage]
 
 def _everything_is_ours(*of: Any) -> Any:
     return msgspec.structs.replace(_leftover(*of), ours=True)
+
+
+_reach = ApiFact.reach
+
+
+def _always_answers(*_: Any) -> Reach:
+    return Reach.ANSWERS
+
+
+def _silence_is_failure(self: ApiFact, now: datetime) -> Reach:
+    found = _reach(self, now)
+    return Reach.FAILS if found is Reach.SILENT else found
 
 
 _SWEEP = ("andon.loops.sweep:Sweep.run_once", _rests)
@@ -240,6 +253,18 @@ PROTECTIONS: dict[str, Protection] = {
     "incidents": Protection(
         what="a lost fleet is one incident, which closes by itself",
         without=(("andon.loops.incidents:KeepIncidents.run_once", _rests),),
+    ),
+    "GitHub's health": Protection(
+        what="how the last calls to GitHub went is kept, and judged",
+        without=(("andon.rules.liveness_fleet:ApiFact.reach", _always_answers),),
+    ),
+    "who is cut off": Protection(
+        what="GitHub's silence while no host is heard is our own trouble",
+        without=(("andon.rules.liveness_fleet:ApiFact.reach", _silence_is_failure),),
+    ),
+    "own sleep": Protection(
+        what="a pause of our own is seen, and what was not heard meanwhile is nobody's silence",
+        without=(("andon.rules.liveness_fleet:Situation.slept", None),),
     ),
     "patience": Protection(
         what="a host is silent only after it missed a report for sure",
