@@ -12,8 +12,8 @@ from andon.model.wire import SEQ_HEADER, EnrolAnswer, EnrolRequest, SyncAnswer, 
 from andon.web.answers import answer
 from andon.web.auth import require_reader
 from andon.web.host_changes import HOST_CHANGES
-from andon.web.job_changes import JOB_CHANGES
 from andon.web.ingest import Stored
+from andon.web.job_changes import JOB_CHANGES
 from andon.web.read_api import ENDPOINTS, MAX_LIMIT, Endpoint
 from andon.web.switches import SWITCH_CHANGES
 
