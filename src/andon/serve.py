@@ -6,7 +6,7 @@ and leaves jobs and runners alone (R25).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from andon.github.client import GitHub
@@ -32,6 +32,7 @@ from andon.loops.sweep import Sweep
 from andon.model.config import Config
 from andon.rules.doctor_hook import PATH as WEBHOOK_PATH
 from andon.rules.listen_address import parse_listen
+from andon.rules.liveness_fleet import ApiFact
 from andon.rules.redelivery import PERIOD_S as REDELIVERY_S
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
@@ -41,15 +42,18 @@ from andon.runtime.logging import Logger, logger
 from andon.runtime.loop import Loop
 from andon.runtime.this_machine import this_machine
 from andon.store import jobs, meta
+from andon.store.absent import AbsentDatabase
 from andon.store.announcements import EVERYTHING
+from andon.store.first_opening import FirstOpening
 from andon.store.intake import Intake
 from andon.store.leases import Fenced
-from andon.store.opening import Opened, open_store
+from andon.store.opening import Opened, may_be_away, open_store
 from andon.store.rails import note_mode
 from andon.store.spool import Spool
+from andon.store.transaction import Store
 from andon.web.app import make_app
 from andon.web.control_plane import ControlPlane
-from andon.web.http_server import Tls, listening_socket, serving, url_of
+from andon.web.http_server import Front, Tls, listening_socket, url_of
 from andon.web.metrics import Metrics
 from andon.web.pages import PAGES
 
@@ -57,6 +61,8 @@ ACTS_END_S = 3.0
 """How long acts under way may take once a stop was asked for; with the requests' 3 s: exit in <= 10 s."""
 
 
+OPENING_S = 2.0
+"""How long a PostgreSQL may take to be opened before deliveries are taken without it."""
 GIVE_BACK_S = 1.0
 """How long giving back the lease may take; without it the next leader waits for its end."""
 
@@ -80,7 +86,7 @@ class Wiring:
         public_url: str,
         periods: Periods = PERIODS,
     ) -> None:
-        server, store = config.server, opened.store
+        store = opened.store
         self._clock, self._log, self._metrics = clock, log, metrics
         self._shared = opened.shared
         self._sweep_s: dict[str, float] = {}
@@ -130,28 +136,22 @@ class Wiring:
             "retention": self._loop("retention", Retention(self.fleet, spool=data / "spool").run_once, PERIOD_S),
         }
         self._leadership = leadership
-        self.control = ControlPlane(
-            config=config,
+        self.control = _control(
+            config,
+            data=data,
             store=store,
             intake=intake,
+            metrics=metrics,
             clock=clock,
             log=log,
-            metrics=metrics,
             public_url=public_url,
-            started_at=clock.now(),
-            webhook_secret=_webhook_secret(config, data),
-            enrolment_secret=make_secret(data / server.agent_token_file, what="enrolment secret"),
-            operator_token=make_secret(data / server.operator_token_file, what="operator token"),
-            viewer_token=read_secret(data / server.viewer_token_file, what="viewer token")
-            if server.read == "token"
-            else None,
-            new_secret=new_secret,
             ready=self._missing,
             github=github.health,
             sweep_s=lambda: self._sweep_s if leadership.lease() is not None else {},
         )
         store.on_nudges(self._wake)
         intake.on_spooled(self.loops["spool"].nudge)
+        store.on_lines(metrics.journalled)
         self._listener = opened.listen(self._wake) if opened.listen is not None else None
 
     def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]], period: float) -> Loop:
@@ -242,27 +242,62 @@ async def serve_control_plane(
         raise Refused(f'listen = "{config.server.listen}" is no HOST:PORT. Write, for example, 127.0.0.1:8470.')
     listener = listening_socket(address.host, address.port)
     replica = ids.new("rep")
+    metrics, spool = Metrics(), Spool(data / "spool", ids)
+    url = url_of(listener, "https" if config.server.tls_cert_file else "http")
+    public_url = config.server.public_url or url
+    front = Front(listener, tls=_tls(config, data))
+    opened: Opened | None = None
+    transport: Transport | None = None
+    before: list[Intake] = []
+
+    async def answer(control: ControlPlane) -> None:
+        if await front.show(make_app(control, PAGES), before_stop=control.stop):
+            announce({"ready": True, "url": url, "pid": pid})
+
+    async def answer_without(absent: AbsentDatabase) -> None:
+        store = Store(absent, clock, ids)
+        intake = Intake(store, spool, log)
+        before.append(intake)
+        waiting = _control(
+            config,
+            data=data,
+            store=store,
+            intake=intake,
+            metrics=metrics,
+            clock=clock,
+            log=log,
+            public_url=public_url,
+            ready=lambda: f"The database does not answer: {absent.why}.",
+        )
+        # From the first moment on everybody who looks is told.
+        await waiting.degradation.look()
+        log.info("controlplane.waits", url=url, spool=str(data / "spool"))
+        await answer(waiting)
+
     try:
         credentials = credentials_from(config.github, data, clock)
-        opened = open_store(config.server.database, data, clock=clock, ids=ids, log=log, replica=replica)
-    except BaseException:
-        listener.close()
-        raise
-    store, spool = opened.store, Spool(data / "spool", ids)
-    metrics = Metrics()
-    transport = Transport(
-        config.github.api_url,
-        credentials,
-        clock,
-        budget_percent=config.github.budget_percent,
-        count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
-    )
-    try:
+        opened = await _opened(
+            lambda: open_store(config.server.database, data, clock=clock, ids=ids, log=log, replica=replica),
+            config.server.database,
+            answer_without=answer_without,
+            stop=stop,
+            clock=clock,
+            log=log,
+        )
+        if opened is None:
+            return
+        transport = Transport(
+            config.github.api_url,
+            credentials,
+            clock,
+            budget_percent=config.github.budget_percent,
+            count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
+        )
+        store = opened.store
         fleet_id = await store.write(meta.fleet_id)
         moved = await store.write(lambda tx: jobs.assign_pools(tx, config.pool))
         if await store.write(lambda tx: note_mode(tx, config.rails.mode)):
             log.info("rails.mode", mode=config.rails.mode)
-        url = url_of(listener, "https" if config.server.tls_cert_file else "http")
         wiring = Wiring(
             config,
             data=data,
@@ -274,20 +309,95 @@ async def serve_control_plane(
             replica=replica,
             fleet_id=fleet_id,
             log=log,
-            public_url=config.server.public_url or url,
+            public_url=public_url,
         )
-        app = make_app(wiring.control, PAGES)
+        for intake in before:
+            # What it still had in hand when the database came goes to the disk after the first look there.
+            intake.on_spooled(wiring.loops["spool"].nudge)
         log.info("controlplane.started", url=url, fleet=fleet_id, jobs_moved_between_pools=moved)
-        http = serving(app, listener, before_stop=wiring.control.stop, tls=_tls(config, data))
-        async with wiring.running(), http:
-            announce({"ready": True, "url": url, "pid": pid})
-            await stop.wait()
+        async with wiring.running():
+            try:
+                await answer(wiring.control)
+                await stop.wait()
+            finally:
+                # Before the loops end: who asks then would wait for them.
+                await front.close()
     finally:
-        await transport.close()
+        await front.close()
+        if transport is not None:
+            await transport.close()
         spool.close()
-        store.close()
+        if opened is not None:
+            opened.store.close()
         listener.close()
         log.info("controlplane.stopped")
+
+
+async def _opened(
+    open_it: Callable[[], Opened],
+    database: str,
+    *,
+    answer_without: Callable[[AbsentDatabase], Awaitable[None]],
+    stop: asyncio.Event,
+    clock: Clock,
+    log: Logger,
+) -> Opened | None:
+    """The database; None when a stop came first. One that is not there after `OPENING_S` is waited for, and
+    meanwhile deliveries are taken without it. Raises Refused when waiting would not help."""
+    if not may_be_away(database):
+        return open_it()
+    first = FirstOpening(open_it, clock=clock, log=log)
+    opening, stopping = asyncio.create_task(first.run()), asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({opening, stopping}, timeout=OPENING_S, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            began = clock.monotonic()
+            await answer_without(first.absent)
+            await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if opening.done() and opening.exception() is None:
+                log.info("database.opened", after_s=round(clock.monotonic() - began + OPENING_S))
+        return opening.result() if opening.done() else None
+    finally:
+        for task in (opening, stopping):
+            task.cancel()
+        await asyncio.gather(opening, stopping, return_exceptions=True)
+
+
+def _control(
+    config: Config,
+    *,
+    data: Path,
+    store: Store,
+    intake: Intake,
+    metrics: Metrics,
+    clock: Clock,
+    log: Logger,
+    public_url: str,
+    ready: Callable[[], str | None],
+    github: Callable[[], ApiFact] = lambda: ApiFact(answered_at=None, failing_since=None),
+    sweep_s: Callable[[], Mapping[str, float]] = dict[str, float],
+) -> ControlPlane:
+    server = config.server
+    return ControlPlane(
+        config=config,
+        store=store,
+        intake=intake,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+        public_url=public_url,
+        started_at=clock.now(),
+        webhook_secret=_webhook_secret(config, data),
+        enrolment_secret=make_secret(data / server.agent_token_file, what="enrolment secret"),
+        operator_token=make_secret(data / server.operator_token_file, what="operator token"),
+        viewer_token=read_secret(data / server.viewer_token_file, what="viewer token")
+        if server.read == "token"
+        else None,
+        new_secret=new_secret,
+        ready=ready,
+        github=github,
+        sweep_s=sweep_s,
+    )
 
 
 def _webhook_secret(config: Config, data: Path) -> str:

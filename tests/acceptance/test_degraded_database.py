@@ -107,6 +107,35 @@ def completed(stage: Stage, job_ids: list[int]) -> bool:
     return all(found[job_id] == "completed" for job_id in job_ids)
 
 
+def test_a_control_plane_that_starts_without_its_database_waits_for_it(tmp_path: Path, durable: PostgresServer) -> None:
+    with a_fleet(tmp_path, hosts=1, slots=2, database=durable.fresh_database()) as stage:
+        held = stage.run(held_jobs(tmp_path)[:1])
+        wait_for("the job runs", lambda: len(running(tmp_path)) == 1)
+        steps = running(tmp_path)
+        durable.stop(signal.SIGQUIT)
+        assert stage.control.end() == 0
+        stage.start_control()
+
+        # It answers, says what is wrong, and keeps what comes.
+        (away,) = conditions(stage).values()
+        assert away["code"] == "database.away" and "refused" in away["text"]
+        assert (status_of(f"{stage.url}/healthz"), status_of(f"{stage.url}/readyz")) == (200, 503)
+        assert (status_of(f"{stage.url}/"), status_of(f"{stage.url}/api/v1/jobs")) == (503, 503)
+        assert 'andon_degraded{condition="database.away"} 1.0' in text_of(f"{stage.url}/metrics")
+        later = stage.run([{"name": "later", "labels": LABELS, "steps": [{"run": "true"}]}])
+        wait_for("the webhook is on the disk", lambda: list((tmp_path / "spool").glob("*.segment")))
+        assert gone(steps) == [], "the job goes on"
+        assert set(delivered(stage)) == {202}
+
+        durable.start()
+        wait_for("it works", lambda: status_of(f"{stage.url}/readyz") == 200)
+        (tmp_path / "go").touch()
+        wait_for("everything is known and done", lambda: not stage.unfinished([*held, *later]), seconds=60)
+        wait_for_all_claims_over(stage)
+        assert len(running(tmp_path)) == 1, "it was not started a second time"
+        wait_for("nothing is degraded", lambda: not conditions(stage))
+
+
 def test_a_database_that_stands_still_hangs_nobody_who_looks(tmp_path: Path, durable: PostgresServer) -> None:
     database = durable.fresh_database()
     with a_fleet(tmp_path, hosts=1, slots=1, database=database) as stage:

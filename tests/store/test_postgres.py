@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from andon.runtime.clock import SystemClock
@@ -25,6 +25,7 @@ from andon.store.listener import Listener
 from andon.store.migrate import migrate
 from andon.store.postgres import IDLE_LIMIT_S, PostgresDatabase, server_address
 from andon.store.transaction import Store, Tx
+from andon.store.usable import ServerAway
 from tests.store.test_database import add, names
 from tests.store.transaction_pooler import TransactionPooler
 from tests.support.databases import PostgresPlace
@@ -144,6 +145,26 @@ def test_a_server_that_is_not_there_is_one_sentence_without_the_password() -> No
         server_address("postgresql://u@h:port/x")
     with pytest.raises(Refused, match="no database is named"):
         server_address("postgresql://andon@127.0.0.1")
+
+
+def test_a_server_that_is_away_is_told_from_one_that_does_not_let_us_in(place: PostgresPlace) -> None:
+    """The first is waited for; by waiting for the second nobody would learn that the configuration is wrong."""
+    with pytest.raises(ServerAway):
+        PostgresDatabase("postgresql://andon:hush@127.0.0.1:1/x")
+    address = place.url.rpartition("/")[0]
+    for url in (f"{address}/no_such_database", place.url.replace("://andon@", "://nobody@")):
+        with pytest.raises(Refused, match="does not exist") as refused:
+            PostgresDatabase(url)
+        assert not isinstance(refused.value, ServerAway)
+
+
+def test_a_server_that_goes_away_while_it_is_prepared_is_away(place: PostgresPlace) -> None:
+    def prepare(engine: Engine) -> None:
+        with engine.connect() as connection, connection.begin():
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    with pytest.raises(ServerAway):
+        PostgresDatabase(place.url, prepare)
 
 
 @pytest.mark.parametrize("sessions", [1, 3])

@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -153,23 +155,49 @@ def test_a_listener_notices_and_can_be_ended(place: PostgresPlace, monkeypatch: 
     asyncio.run(main())
 
 
-def test_a_control_plane_ends_in_order(place: PostgresPlace, tmp_path: Path) -> None:
-    (tmp_path / "andon.toml").write_text(
-        f'[server]\nlisten = "127.0.0.1:0"\ndatabase = "{place.url}"\n'
+def a_program(folder: Path, database: str) -> Program:
+    """A control plane on this database; nothing of it runs yet."""
+    (folder / "andon.toml").write_text(
+        f'[server]\nlisten = "127.0.0.1:0"\ndatabase = "{database}"\n'
         '[github]\napi_url = "http://127.0.0.1:9"\ntoken_file = "github.token"\n'
         '[[owner]]\nlogin = "acme"\nrepositories = ["acme/app"]\n'
         '[[pool]]\nname = "linux"\nlabels = ["self-hosted"]\n'
     )
     for name in ("github.token", "webhook.secret"):
-        (tmp_path / name).write_text(SECRET)
-        (tmp_path / name).chmod(0o600)
-    control = Program("control", ["up", "--config", "andon.toml", "--no-agent"], tmp_path)
+        (folder / name).write_text(SECRET)
+        (folder / name).chmod(0o600)
+    return Program("control", ["up", "--config", "andon.toml", "--no-agent"], folder)
+
+
+def ends_in_order(control: Program) -> None:
+    began = time.monotonic()
+    try:
+        assert control.end() == 0
+    finally:
+        if control.process is not None and control.process.poll() is None:
+            control.end(signal.SIGKILL)
+    assert time.monotonic() - began < 10
+
+
+def test_a_control_plane_ends_in_order(place: PostgresPlace, tmp_path: Path) -> None:
+    control = a_program(tmp_path, place.url)
     control.start()
     with frozen(place.url):
-        began = time.monotonic()
-        try:
-            assert control.end() == 0
-        finally:
-            if control.process is not None and control.process.poll() is None:
-                control.end(signal.SIGKILL)
-        assert time.monotonic() - began < 10
+        ends_in_order(control)
+
+
+def test_a_control_plane_that_starts_meanwhile_answers_and_ends_in_order(place: PostgresPlace, tmp_path: Path) -> None:
+    control = a_program(tmp_path, place.url)
+    with frozen(place.url):
+        control.start()
+        ends_in_order(control)
+
+
+def test_a_database_that_does_not_exist_is_not_waited_for(place: PostgresPlace, tmp_path: Path) -> None:
+    control = a_program(tmp_path, f"{place.url}_that_nobody_made")
+    ran = subprocess.run(
+        [sys.executable, "-m", "andon", *control.arguments], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    (said,) = [line for line in ran.stderr.splitlines() if line.startswith("andon: ")]
+    assert "does not exist" in said and said.endswith("Start the server, or correct [server] database.")

@@ -218,6 +218,14 @@ class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class RescueRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /api/v1/jobs/ID/rescue`: why, and which runner is meant; another one is then left alone (R32)."""
+
+    reason: str
+    runner: str | None = None
+    generation: int | None = None
+
+
 class SwitchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`POST /api/v1/switches/NAME`: what one rail may do from now on, and why."""
 

@@ -31,10 +31,16 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """Makes what hears other replicas, given whom to wake."""
 
 
+def may_be_away(database: str) -> bool:
+    """Whether it is a server, which can be started later than this program."""
+    return database.startswith(_POSTGRES)
+
+
 def open_store(database: str, data: Path, *, clock: Clock, ids: Ids, log: Logger, replica: str) -> Opened:
     """Opens `database`, a URL as in `[server] database`; SQLite's file lies below `data`.
 
-    Raises Refused, with one sentence, for a database in use, out of reach, or of a newer version.
+    Raises Refused, with one sentence, for a database in use, out of reach (then ServerAway), or of a newer
+    version.
     """
     if database.startswith(_SQLITE):
         path = data / database.removeprefix(_SQLITE)

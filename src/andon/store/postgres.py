@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from andon.runtime.errors import Refused
 from andon.store.announcements import announce, start_collecting
@@ -23,7 +23,7 @@ from andon.store.database import Closed
 from andon.store.driver import driver_of, without_values
 from andon.store.group_commit import GroupCommit
 from andon.store.link import LINK, Links
-from andon.store.usable import check_usable
+from andon.store.usable import ServerAway, check_usable
 
 T = TypeVar("T")
 
@@ -124,8 +124,8 @@ class PostgresDatabase:
     """One replica's side of a shared database.
 
     `prepare` is run before the writer starts: migrations. `replica` is how this process signs its
-    wake-ups. Raises Refused, with one sentence, when the server cannot be used, and whatever
-    `prepare` raises.
+    wake-ups. Raises Refused, with one sentence, when the server cannot be used, ServerAway when it is
+    not there or goes away meanwhile, and whatever else `prepare` raises.
     """
 
     def __init__(
@@ -141,9 +141,12 @@ class PostgresDatabase:
         try:
             check_usable(self._reading, server_address(url))
             prepare(self._engine)
-        except BaseException:
+        except BaseException as error:
             self._engine.dispose()
             self._reading.dispose()
+            if isinstance(error, OperationalError):
+                # The server went away, or another replica migrates for long: both pass.
+                raise ServerAway(server_address(url), str(error.orig).strip().partition("\n")[0]) from None
             raise
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._closed = False

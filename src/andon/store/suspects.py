@@ -1,6 +1,7 @@
-"""Claims in doubt whose question to GitHub is due, with what we believe of their jobs."""
+"""What is due to be asked about at GitHub: claims in doubt with what we believe of their jobs, and removals."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, and_, case, or_, select
 
@@ -32,3 +33,18 @@ def due_suspects(connection: Connection, now: datetime, most: int, *, first: str
         status = JobStatus(row["job_status"]) if known else None
         found.setdefault(row["id"], Suspect(claim=to_struct(row, Claim), run=run, status=status))
     return list(found.values())
+
+
+MOST_REMOVALS = 1000
+"""More need not be known to see that one list costs less than a look at each."""
+
+
+def due_removals(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    """What the due removals of registrations name: `owner`, `repository`, `name`."""
+    query = (
+        select(outbox.c.payload)
+        .where(PENDING, outbox.c.kind == "retire_runner", outbox.c.not_before <= now)
+        .order_by(outbox.c.not_before, outbox.c.id)
+        .limit(MOST_REMOVALS)
+    )
+    return list(connection.execute(query).scalars())

@@ -146,6 +146,7 @@ class Store:
         self._ids = ids
         self._database_time, self._lease_clock = database_time, lease_clock
         self._wake: Callable[[Iterable[str]], None] = lambda names: None
+        self._journalled: Callable[[Sequence[Mapping[str, Any]]], None] = lambda lines: None
         self._writes, self._reads = Answering(clock), Answering(clock)
 
     def away(self) -> Away | None:
@@ -161,14 +162,20 @@ class Store:
         """Who is told, after each commit, which loops and hosts have something to do."""
         self._wake = wake
 
+    def on_lines(self, journalled: Callable[[Sequence[Mapping[str, Any]]], None]) -> None:
+        """Who is told, after each commit that journalled something, what it was: rows as `Tx.lines` has them."""
+        self._journalled = journalled
+
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Runs `work` in one transaction; returns once it is durable. Its exception undoes it.
 
         Raises Unavailable when the database does not answer or cannot write.
         """
         nudges: set[str] = set()
+        lines: Sequence[Mapping[str, Any]] = ()
 
         def run(connection: Connection) -> T:
+            nonlocal lines
             tx = Tx(
                 connection,
                 self._clock.now(),
@@ -179,9 +186,12 @@ class Store:
             result = work(tx)
             tx.finish()
             nudges.update(tx.nudges)
+            lines = tx.lines
             return result
 
         result = await _watched(self._writes, self.database.write(run))
+        if lines:
+            self._journalled(lines)
         if nudges:
             # In one order on every machine: the simulator repeats what it once saw.
             self._wake(sorted(nudges))

@@ -13,6 +13,7 @@ from andon.web.answers import Refusal, on_exception, on_http_exception, on_refus
 from andon.web.control_plane import ControlPlane
 from andon.web.enrolment import enrol
 from andon.web.host_changes import HOST_CHANGES
+from andon.web.job_changes import JOB_CHANGES
 from andon.web.no_nul import NoNul
 from andon.web.read_api import ENDPOINTS
 from andon.web.switches import SWITCH_CHANGES
@@ -26,7 +27,10 @@ def make_app(control: ControlPlane, pages: Sequence[BaseRoute] = ()) -> Starlett
         Route("/agent/v1/enrol", enrol, methods=["POST"]),
         Route("/agent/v1/sync", agents.sync, methods=["POST"]),
         *(Route(endpoint.path, endpoint.handler, methods=["GET"]) for endpoint in ENDPOINTS),
-        *(Route(change.path, change.handler, methods=["POST"]) for change in (*HOST_CHANGES, *SWITCH_CHANGES)),
+        *(
+            Route(change.path, change.handler, methods=["POST"])
+            for change in (*HOST_CHANGES, *JOB_CHANGES, *SWITCH_CHANGES)
+        ),
         Route("/openapi.json", openapi.openapi, methods=["GET"]),
         Route("/metrics", health.metrics, methods=["GET"]),
         Route("/healthz", health.healthz, methods=["GET"]),

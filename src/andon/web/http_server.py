@@ -7,12 +7,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from andon.runtime.errors import Refused
 
@@ -86,7 +86,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    app: Starlette, listener: socket.socket, *, before_stop: Callable[[], None], tls: Tls | None = None
+    app: ASGIApp, listener: socket.socket, *, before_stop: Callable[[], None], tls: Tls | None = None
 ) -> AsyncGenerator[None]:
     """Answers requests while the block runs.
 
@@ -124,3 +124,31 @@ async def serving(
         server.should_exit = True
         await asyncio.gather(running, answering, return_exceptions=True)
         listener.close()
+
+
+class Front:
+    """What answers on a socket: one application after the other, with nobody turned away between them."""
+
+    def __init__(self, listener: socket.socket, *, tls: Tls | None = None) -> None:
+        self._listener, self._tls = listener, tls
+        self._stack = AsyncExitStack()
+        self._app: ASGIApp | None = None
+        self._before_stop: Callable[[], None] = lambda: None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)
+
+    async def show(self, app: ASGIApp, *, before_stop: Callable[[], None]) -> bool:
+        """Lets `app` answer from now on; the one before ends its streams. Says whether it is the first."""
+        first = self._app is None
+        self._before_stop()
+        self._app, self._before_stop = app, before_stop
+        if first:
+            answers = serving(self, self._listener, before_stop=lambda: self._before_stop(), tls=self._tls)
+            await self._stack.enter_async_context(answers)
+        return first
+
+    async def close(self) -> None:
+        """Ends the server; what is under way has `GRACE_S`."""
+        await self._stack.aclose()

@@ -3,20 +3,23 @@
 Labels are bounded: never an id of a run, job or delivery.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from sqlalchemy import Connection
 
 from andon import __version__
+from andon.model.claim_states import ClaimState
 from andon.model.config import Config
 from andon.model.degraded import DegradedCode
 from andon.store import budgets, fleet_views, incidents, jobs
 
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_deliveries_total": ("Webhook deliveries by what became of them.", ("event", "outcome", "reason")),
-    "andon_claims_total": ("Claims by outcome.", ("outcome",)),
+    "andon_claims_total": ("Claims that were made, came into doubt, or ended, by outcome.", ("outcome",)),
     "andon_rescues_total": ("Claims given back after GitHub was asked, by what it said of the job.", ("kind",)),
     "andon_github_calls_total": ("Calls to GitHub's API.", ("endpoint", "status")),
     "andon_automatic_acts_total": ("Automatic acts, by rail and by whether they acted.", ("rail", "mode")),
@@ -41,6 +44,10 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_loop_last_success_timestamp_seconds": ("When a loop last ended a pass well.", ("loop",)),
 }
 
+_OUTCOMES: Mapping[str, str] = MappingProxyType(
+    {f"claim.{state.value}": state.value for state in (ClaimState.ORPHANED, ClaimState.SETTLED, ClaimState.RELEASED)}
+)
+"""By kind of journal line; `reserved` is counted where it is decided."""
 _READ_WHOLE = (
     "andon_jobs",
     "andon_oldest_dispatchable_seconds",
@@ -88,6 +95,12 @@ class Metrics:
     def count(self, name: str, /, **labels: str) -> None:
         """Adds one to a counter."""
         self._counters[name].labels(**labels).inc()
+
+    def journalled(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Counts what became of claims, from the journal lines of a transaction that is durable."""
+        for line in lines:
+            if (outcome := _OUTCOMES.get(line["kind"])) is not None:
+                self.count("andon_claims_total", outcome=outcome)
 
     def show(self, name: str, value: float, /, **labels: str) -> None:
         """Sets a gauge that its owner keeps up to date."""

@@ -13,10 +13,11 @@ from andon.web.answers import answer
 from andon.web.auth import require_reader
 from andon.web.host_changes import HOST_CHANGES
 from andon.web.ingest import Stored
+from andon.web.job_changes import JOB_CHANGES
 from andon.web.read_api import ENDPOINTS, MAX_LIMIT, Endpoint
 from andon.web.switches import SWITCH_CHANGES
 
-_CHANGES = (*HOST_CHANGES, *SWITCH_CHANGES)
+_CHANGES = (*HOST_CHANGES, *JOB_CHANGES, *SWITCH_CHANGES)
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _aware_since(request: Request) -> datetime | None:
     return since
 
 
-def _id(request: Request, what: str) -> int:
+def id_of(request: Request, what: str) -> int:
     given = str(request.path_params["id"])
     if not _is_number(given):
         raise Refusal(404, f'No {what} "{given[:40]}": {what} ids are numbers.')
@@ -122,7 +122,7 @@ async def list_jobs(request: Request) -> Response:
 async def get_job(request: Request) -> Response:
     """One job with its whole story."""
     require_reader(request)
-    control, job_id = control_plane(request), _id(request, "job")
+    control, job_id = control_plane(request), id_of(request, "job")
     found = await _read(control, lambda connection: job_with_story(connection, control, job_id))
     if found is None:
         raise Refusal(404, f"No job {job_id} is known here.", "Is it a job of a watched repository?")
@@ -142,7 +142,7 @@ def job_with_story(connection: Connection, control: ControlPlane, job_id: int) -
 async def get_why(request: Request) -> Response:
     """Why a job waits: exactly one cause."""
     require_reader(request)
-    control, job_id = control_plane(request), _id(request, "job")
+    control, job_id = control_plane(request), id_of(request, "job")
 
     def work(connection: Connection) -> Why | None:
         job = jobs.get_job(connection, job_id)
@@ -160,7 +160,7 @@ async def get_why(request: Request) -> Response:
 async def get_run(request: Request) -> Response:
     """One run with the jobs of all attempts."""
     require_reader(request)
-    control, run_id = control_plane(request), _id(request, "run")
+    control, run_id = control_plane(request), id_of(request, "run")
 
     def work(connection: Connection) -> RunView | None:
         around = job_views.surroundings(connection, control.config, control.clock.now())

@@ -39,6 +39,8 @@ _WORDS: dict[str, _Say] = {
     "claim.registered": lambda e: "The runner is online and listens for the job.",
     "claim.busy": lambda e: "GitHub gave the job to the runner.",
     "claim.orphaned": lambda e: "The runner is in doubt; GitHub is asked before anything is given up.",
+    "claim.rescue_ordered": lambda e: "An operator ordered its rescue: GitHub is asked now.",
+    "claim.would_rescue": lambda e: "Observe mode: GitHub would have been asked now, as an operator ordered.",
     "claim.settled": lambda e: (
         _RECLAIMED
         if e.evidence.get("process_is") == "alive"

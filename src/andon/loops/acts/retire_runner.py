@@ -12,6 +12,7 @@ from andon.github.runner_payloads import RunnerObject
 from andon.loops.acts.next_try import next_slow_try
 from andon.loops.fleet import Fleet
 from andon.loops.rails import admitted
+from andon.loops.removal_lookups import RemovalLookups
 from andon.model.claim_states import LIVE
 from andon.rules.liveness_registrations import why_kept
 from andon.rules.rails import rail_of
@@ -26,12 +27,12 @@ GIVE_UP_AFTER = timedelta(days=2)
 """GitHub removes a JIT runner by itself when it was away for a day (contract section 3)."""
 
 
-async def retire_runner(fleet: Fleet, act: Act) -> None:
-    """Performs the act once."""
+async def retire_runner(fleet: Fleet, act: Act, lookups: RemovalLookups | None = None) -> None:
+    """Performs the act once; its question is shared with the other acts that are given the same `lookups`."""
     scope = fleet.scope(act.payload["owner"], act.payload["repository"])
     # What is only tidied up leaves the last of the quota to mints and rescues.
     priority = Priority.LOOKUP if act.payload.get("only") == "offline" else Priority.ACT
-    found = await fleet.github.find_runner(scope, act.payload["name"], priority=priority)
+    found = await (lookups or RemovalLookups(fleet)).runner(act, priority)
     failure: Failed | None = None
     result = "not registered"
     if isinstance(found, Failed):

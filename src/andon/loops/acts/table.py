@@ -12,12 +12,12 @@ from andon.loops.acts.resolve_claim import resolve_claim
 from andon.loops.acts.retire_runner import retire_runner
 from andon.loops.fleet import Fleet
 from andon.loops.lookups import Lookups
+from andon.loops.removal_lookups import RemovalLookups
 from andon.store.outbox import Act
 
-# "resolve_claim" shares its questions, and is bound below.
+# "resolve_claim" and "retire_runner" share their questions, and are bound below.
 _ACTS: Mapping[str, Callable[[Fleet, Act], Awaitable[None]]] = {
     "mint_runner": mint_runner,
-    "retire_runner": retire_runner,
     "reclaim_slot": reclaim_slot,
     "redeliver": redeliver,
     "learn_job": learn_job,
@@ -29,4 +29,8 @@ _ACTS: Mapping[str, Callable[[Fleet, Act], Awaitable[None]]] = {
 def acts(fleet: Fleet) -> dict[str, Callable[[Act], Awaitable[None]]]:
     """The acts, bound to a fleet."""
     bound = {kind: partial(perform, fleet) for kind, perform in _ACTS.items()}
-    return {**bound, "resolve_claim": partial(resolve_claim, fleet, lookups=Lookups(fleet))}
+    return {
+        **bound,
+        "resolve_claim": partial(resolve_claim, fleet, lookups=Lookups(fleet)),
+        "retire_runner": partial(retire_runner, fleet, lookups=RemovalLookups(fleet)),
+    }

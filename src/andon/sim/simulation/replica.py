@@ -139,7 +139,7 @@ class Replica:
         try:
             await process.start(serve())
         except Unavailable as away:
-            # As the real one: it ends with one sentence, and whatever supervises it starts it again.
+            # Harsher than the real one, which waits and spools: it ends, and whatever supervises it starts it again.
             world.trace.note(self.name, "control.refused", reason=away)
             await self.end()
             return
