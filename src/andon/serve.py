@@ -151,6 +151,7 @@ class Wiring:
             sweep_s=lambda: self._sweep_s if leadership.lease() is not None else {},
         )
         store.on_nudges(self._wake)
+        github.on_pause(self.loops["budgets"].nudge)
         self._listener = opened.listen(self._wake) if opened.listen is not None else None
 
     def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]], period: float) -> Loop:
