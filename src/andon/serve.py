@@ -152,6 +152,7 @@ class Wiring:
         store.on_nudges(self._wake)
         intake.on_spooled(self.loops["spool"].nudge)
         store.on_lines(metrics.journalled)
+        github.on_pause(self.loops["budgets"].nudge)
         self._listener = opened.listen(self._wake) if opened.listen is not None else None
 
     def _loop(self, name: str, run_once: Callable[[], Awaitable[float | None]], period: float) -> Loop:

@@ -3,7 +3,7 @@
 The calls live by topic in the files named here; this is their sum.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from andon.github.app_calls import AppCalls
 from andon.github.check_calls import CheckCalls
@@ -35,6 +35,10 @@ class GitHub(RunnerCalls, RunCalls, HookCalls, IssueCalls, CheckCalls, AppCalls,
     def restore(self, views: Iterable[BudgetView]) -> None:
         """Takes over the budgets that an earlier leader knew."""
         self._wire.restore(views)
+
+    def on_pause(self, tell: Callable[[], None]) -> None:
+        """`tell` is called whenever GitHub asked for a pause; its end stands in `budgets` by then."""
+        self._wire.on_pause(tell)
 
     def clock_skew(self) -> Skew | None:
         """How far our clock is from GitHub's; None before its first answer."""

@@ -90,6 +90,7 @@ class Transport:
         self._etags = Etags()
         self._skew = ClockSkew()
         self.health = Health()
+        self._asked_to_wait: Callable[[], None] = lambda: None
         self._client = httpx2.AsyncClient(
             timeout=TIMEOUT_S,
             transport=http_transport,
@@ -122,6 +123,10 @@ class Transport:
                 continue
             self._budget(view.account).restore(view, now)
             self._accounts |= dict.fromkeys(view.owners, view.account)
+
+    def on_pause(self, tell: Callable[[], None]) -> None:
+        """From now on `tell` is called whenever GitHub asked for a pause, once `budgets` knows of it."""
+        self._asked_to_wait = tell
 
     def clock_skew(self) -> Skew | None:
         """How far our clock is from GitHub's; None before its first answer."""
@@ -212,6 +217,8 @@ class Transport:
             again = self._credentials.rejected(grant) and not errand.last
         self.health.came(outcome, now.at, answer.headers)
         budget.answered(ticket, answer.headers, outcome, now, counted=answer.status != 304, final=not again)
+        if isinstance(outcome, Failed) and outcome.until is not None:
+            self._asked_to_wait()
         if call.conditional and answer.status == 200 and isinstance(outcome, Got) and is_whole(outcome.body):
             self._etags.keep(key, outcome)
         return answer, outcome, again

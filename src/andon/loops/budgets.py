@@ -1,7 +1,7 @@
 """Loop "budgets": writes down what GitHub said of our quotas, and takes it over from the leader before.
 
 So a restart or a new leader sends nothing inside a pause that GitHub asked for, and every replica's
-board shows what is held back (R8).
+board shows what is held back (R8). A pause nudges it: until it is written down, a restart would not know of it.
 """
 
 from andon.loops.fleet import Fleet

@@ -59,7 +59,10 @@ def follow_clock(tx: Tx, host: Host, report: SyncRequest, *, fleet: Mode) -> Clo
     """
     if report.clock is None or report.clock.tzinfo is None:
         return None
-    off = report.clock - tx.now
+    if judge_clock(host, report.clock - tx.now) is None:
+        return None
+    # The wrong clock may be ours. Replicas differ, and each would undo what another did: the shared one decides.
+    off = report.clock - tx.lease_time()
     verdict = judge_clock(host, off)
     if verdict is None:
         return None

@@ -33,6 +33,8 @@ class Hook(msgspec.Struct, kw_only=True, eq=False):
     last_status: str = "unused"
     last_code: int | None = None
     deliveries: "list[Delivery]" = []
+    over: "list[Send]" = []
+    """The sends that are over, in the order of the log, the oldest first."""
     held: "list[Send]" = []
     """Reordered sends that wait for later ones."""
 

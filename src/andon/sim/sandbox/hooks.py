@@ -4,6 +4,7 @@ Nothing is sent here: `take` hands out what is to be posted now, `report` takes 
 is no automatic redelivery (github-contract.md section 2).
 """
 
+from bisect import insort
 from collections import deque
 from datetime import datetime, timedelta
 from typing import Any
@@ -235,8 +236,10 @@ class Hooks:
 
     def _end(self, send: Send, status_code: int, status: str, duration: float) -> None:
         send.delivered_at = send.delivered_at or self._world.now()
-        send.status_code, send.status, send.duration = status_code, status, duration
         hook = send.delivery.hook
+        if send.status_code is None:
+            insort(hook.over, send, key=_place_in_log)
+        send.status_code, send.status, send.duration = status_code, status, duration
         hook.last_code, hook.last_status = status_code, "active" if 200 <= status_code < 300 else "misconfigured"
 
     def redeliver(self, hook: Hook, send_id: int) -> None:
@@ -254,18 +257,20 @@ class Hooks:
     def log_of(self, hook: Hook) -> "list[Send]":
         """The sends of this hook that are over, the newest first, as far back as they are kept."""
         oldest = self._oldest()
-        over: list[Send] = []
-        for delivery in reversed(hook.deliveries):
-            if delivery.made_at < oldest:
-                break
-            over.extend(send for send in delivery.sends if send.status_code is not None)
-        over.sort(key=lambda send: (send.delivered_at or delivery_time(send), send.id), reverse=True)
-        return over
+        return [send for send in reversed(hook.over) if send.delivery.made_at >= oldest]
+
+    def forget_the_past(self) -> None:
+        """Forgets every delivery for the truth, and for the logs those that GitHub does not keep either."""
+        oldest = self._oldest()
+        self.deliveries.clear()
+        for hook in {send.delivery.hook.id: send.delivery.hook for send in self._sends.values()}.values():
+            hook.deliveries = [each for each in hook.deliveries if each.made_at >= oldest]
+            hook.over = [send for send in hook.over if send.delivery.made_at >= oldest]
+        self._sends = {key: send for key, send in self._sends.items() if send.delivery.made_at >= oldest}
 
     def _oldest(self) -> datetime:
         return self._world.now() - timedelta(seconds=self._world.timings.delivery_kept_s)
 
 
-def delivery_time(send: Send) -> datetime:
-    """When the delivery behind a send was made."""
-    return send.delivery.made_at
+def _place_in_log(send: Send) -> tuple[datetime, int]:
+    return send.delivered_at or send.delivery.made_at, send.id

@@ -305,7 +305,7 @@ class Simulation:
         world.runners = {key: runner for key, runner in world.runners.items() if runner.removed_at is None}
         world.runner_by_token = {runner.token: runner for runner in world.runners.values()}
         world.registrations.clear()
-        self.github.hooks.deliveries.clear()
+        self.github.hooks.forget_the_past()
         self.github.faults.struck.clear()
         self.history.forget()
         self.troubles.forget()
