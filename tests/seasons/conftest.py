@@ -7,9 +7,9 @@ import pytest
 
 _FIRST = 1000
 """Seeds of these seasons; those below are for single stories."""
-_TEST = (20, 2.75)
+_TEST = (20, 2.25)
 _PROOF = (20, 9.2)
-"""Seeds of one step, and days of each on average: 0.15 fleet-years in the test, ten steps of 0.5 in the proof."""
+"""Seeds of one step, and days of each on average: 0.12 fleet-years in the test, ten steps of 0.5 in the proof."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,6 +1,6 @@
 """Years of a fleet in bad weather (limits.md 6, row 1): 16 runners, 400 jobs a day, every seed another story.
 
-`make test`: 20 seeds, 0.15 fleet-years: more would take longer than it may. `make proof`: 200 seeds, 5 fleet-years,
+`make test`: 20 seeds, 0.12 fleet-years: more would take longer than it may. `make proof`: 200 seeds, 5 fleet-years,
 in ten steps that are resumed each.
 """
 
