@@ -86,6 +86,10 @@ class Faults:
         self.active.append(made)
         return made
 
+    def end(self, number: int) -> None:
+        """Takes one fault away; does nothing when it is used up."""
+        self.active = [fault for fault in self.active if fault.id != number]
+
     def clear(self) -> int:
         """Takes all faults away; says how many there were. What already struck goes on."""
         count = len(self.active)

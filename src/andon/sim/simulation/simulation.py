@@ -209,11 +209,12 @@ class Simulation:
     def _died(self, host: str, claim: str, how: Evidence) -> None:
         self.deaths.append(Death(claim=claim, host=host, at=self.clock.monotonic(), how=how))
 
-    def fault(self, **spec: Any) -> None:
-        """Sets a fault of the sandbox."""
+    def fault(self, **spec: Any) -> int:
+        """Sets a fault of the sandbox; gives its number."""
         status, answer = post(self.github, "/_sandbox/faults", spec)
         if status >= 300:
             raise ValueError(str(answer))
+        return int(answer["id"])
 
     async def pass_time(self, seconds: float) -> None:
         """Lets the fleet live for so long."""

@@ -297,11 +297,15 @@ class Weather:
         """Row 7: GitHub asks us to wait."""
         with self._struck("github_limits"):
             kind = chance.choice(("api_rate_limited", "api_secondary_limit"))
-            self._simulation.fault(kind=kind, count=1, seconds=60.0)
-            await self._sleep(90.0)
+            await self._of_some_calls(90.0, kind=kind, count=1, seconds=60.0)
 
     async def _token_expires(self, chance: Chance) -> None:
         """Row 7."""
         with self._struck("token_expires"):
-            self._simulation.fault(kind="api_token_expired", count=chance.choice((1, 3)))
-            await self._sleep(30.0)
+            await self._of_some_calls(30.0, kind="api_token_expired", count=chance.choice((1, 3)))
+
+    async def _of_some_calls(self, lasts_s: float, **spec: object) -> None:
+        """Calls that fail while it lasts, and none after: what is not in force excuses nothing (troubles.py)."""
+        fault = self._simulation.fault(**spec)
+        await self._sleep(lasts_s)
+        self._simulation.github.faults.end(fault)
