@@ -157,6 +157,32 @@ def test_one_version_of_skew_is_served_either_way(store: Store, clock: VirtualCl
     assert ask(a_control_plane(store, clock), work) == [200, 200]
 
 
+@pytest.mark.parametrize("number", [-1, 2**63, -(10**30), 10**30])
+@pytest.mark.parametrize("field", ["seq", "slot", "generation", "exit"])
+def test_a_number_that_no_database_keeps_is_refused_and_named(
+    store: Store, clock: VirtualClock, field: str, number: int
+) -> None:
+    async def work(http: Any) -> Any:
+        token = (await enrol(http, clock)).json()["host_token"]
+        body = msgspec.to_builtins(a_report((idle(0),)), str_keys=True)
+        if field == "seq":
+            body["seq"] = number
+        elif field == "slot":
+            body["slots"][0]["slot"] = number
+        else:
+            end = {"claim": "clm_1", "generation": 1, "at": START.isoformat(), field: number}
+            body["ended"] = [end]
+        return await http.post(
+            "/agent/v1/sync", content=msgspec.json.encode(body), headers={"authorization": f"Bearer {token}"}
+        )
+
+    answer = ask(a_control_plane(store, clock), work)
+    if field == "exit" and number == -1:
+        assert answer.status_code == 200, "a program may say so"
+    else:
+        assert answer.status_code == 422 and field in answer.text
+
+
 async def is_held(control: ControlPlane) -> None:
     """Returns once a sync of host-a waits for news."""
     while not control.host_nudge("host-a").awaited:  # noqa: ASYNC110 - there is no signal for "nothing to say"

@@ -7,9 +7,14 @@ defaults.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""What the database can keep of a number that counts something."""
+Code = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What the database can keep of a number that a program gave back."""
 
 WIRE_VERSION = 1
 MAX_SYNC_BYTES = 8 * 1024 * 1024
@@ -61,12 +66,12 @@ class EnrolAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
     """One slot as the agent sees it."""
 
-    slot: int
+    slot: Whole
     kind: str = "jit"
     pool: str
     state: SlotState
     claim: str | None = None
-    generation: int | None = None
+    generation: Whole | None = None
     runner: str | None = None
     pid_started_at: datetime | None = None
     note: str | None = None
@@ -76,9 +81,9 @@ class EndReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a runner process ended. Exit and signal are both None when nobody saw the end."""
 
     claim: str
-    generation: int
-    exit: int | None = None
-    signal: int | None = None
+    generation: Whole
+    exit: Code | None = None
+    signal: Code | None = None
     tail: str = ""
     """The last lines of the runner's output, at most 4 KiB."""
     at: datetime
@@ -88,10 +93,10 @@ class LeaseReport(msgspec.Struct, frozen=True, kw_only=True):
     """A workspace lease held on the host."""
 
     id: str
-    run_id: int
-    attempt: int
+    run_id: Whole
+    attempt: Whole
     state: str
-    bytes: int | None = None
+    bytes: Whole | None = None
 
 
 class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +105,7 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     v: int = WIRE_VERSION
     host: str
     boot_id: str
-    seq: int
+    seq: Whole
     agent_version: str
     slots: tuple[SlotReport, ...] | None = None
     ended: tuple[EndReport, ...] = ()
