@@ -112,8 +112,11 @@ class Weather:
 
     async def clear(self) -> None:
         """From now on nothing new goes wrong, and what was cut is whole again."""
-        await self._process.end()
         simulation = self._simulation
+        for replica in simulation.replicas.values():
+            # Before the weather ends: it may wait for one that is starting, and stands still.
+            replica.go_on()
+        await self._process.end()
         for fault in simulation.github.faults.active:
             self.struck[fault.kind.value] += fault.applied
         simulation.github.faults.clear()
@@ -124,7 +127,6 @@ class Weather:
         simulation.outage.hanging.clear()
         for replica in simulation.replicas.values():
             replica.clock.skew = timedelta(0)
-            replica.go_on()
             await replica.start()
         for host in simulation.hosts.values():
             host.starts_fail = host.starts_hang = host.starts_lost = 0.0
