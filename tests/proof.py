@@ -46,6 +46,9 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ),
     ("bench ingest", [*ANDON, "bench", "ingest", "--rounds", "7", "--json"]),
     ("API cost", [*ANDON, "bench", "api", "--json"]),
+    ("bench hook", [*ANDON, "bench", "hook", "--rounds", "100", "--json"]),
+    ("bench lease", [*ANDON, "bench", "lease", "--rounds", "1000", "--json"]),
+    ("bench agent", [*ANDON, "bench", "agent", "--rounds", "10", "--json"]),
     ("bench start", [*ANDON, "bench", "start", "--rounds", "200", "--json"]),
 )
 

@@ -29,6 +29,7 @@ from andon.loops.periods import PERIODS, Periods
 from andon.loops.redelivery import Redelivery
 from andon.loops.retention import PERIOD_S, Retention
 from andon.loops.sweep import Sweep
+from andon.loops.withhold import Withhold
 from andon.model.config import Config
 from andon.rules.doctor_hook import PATH as WEBHOOK_PATH
 from andon.rules.listen_address import parse_listen
@@ -131,6 +132,7 @@ class Wiring:
             "incidents": self._loop("incidents", KeepIncidents(self.fleet, this_machine()).run_once, periods.incidents),
             "knock": self._loop("knock", Knock(self.fleet).run_once, periods.knock),
             "registrations": self._loop("registrations", Registrations(self.fleet).run_once, periods.registrations),
+            "withheld": self._loop("withheld", Withhold(self.fleet).run_once, periods.withheld),
             "sweep": self._loop("sweep", sweep.run_once, sweep.wanted_s),
             "redelivery": self._loop("redelivery", redelivery.run_once, REDELIVERY_S),
             "retention": self._loop("retention", Retention(self.fleet, spool=data / "spool").run_once, PERIOD_S),
@@ -290,7 +292,7 @@ async def serve_control_plane(
         transport = Transport(
             config.github.api_url,
             credentials,
-            clock,
+            opened.store.clock,
             budget_percent=config.github.budget_percent,
             count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
         )
@@ -306,7 +308,7 @@ async def serve_control_plane(
             intake=Intake(store, spool, log),
             github=GitHub(transport),
             metrics=metrics,
-            clock=clock,
+            clock=opened.store.clock,
             replica=replica,
             fleet_id=fleet_id,
             log=log,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from starlette.routing import Route
 from andon.agent.cgroups import end_cgroup, remove_cgroup
 from andon.agent.held import Held, look
 from andon.agent.layout import Root
+from andon.agent.leases.place import lease_folder
 from andon.agent.process_identity import boot_id, end_session
 from andon.model.wire import (
     HOLD_SECONDS,
@@ -32,6 +34,8 @@ from andon.model.wire import (
     ClaimOrder,
     EndReport,
     EnrolRequest,
+    JobWord,
+    LeaseReport,
     SlotReport,
     StopOrder,
     SyncAnswer,
@@ -67,6 +71,10 @@ class FakeControlPlane:
         self.ends: list[EndReport] = []
         self.claims: dict[str, ClaimOrder] = {}
         self.stops: list[StopOrder] = []
+        self.leases: tuple[LeaseReport, ...] = ()
+        self.runs: dict[str, str] = {}
+        self.jobs: dict[str, JobWord] = {}
+        self.policy: dict[str, object] = {"public_url": "https://board.example"}
         self.acknowledging = True
         self.refusing: int | None = None
         self.resync = False
@@ -186,7 +194,9 @@ class FakeControlPlane:
             intent={"host": self.host_intent},
             claims=self._orders(),
             stop=tuple(self.stops),
-            policy={"public_url": "https://board.example"},
+            policy=self.policy,
+            runs=self.runs,
+            jobs=self.jobs,
         )
         told = self.in_its_words(msgspec.to_builtins(answer))
         return Response(msgspec.json.encode(told), media_type="application/json")
@@ -194,6 +204,8 @@ class FakeControlPlane:
     def _learn(self, asked: SyncRequest) -> None:
         if asked.slots is not None:
             self.slots = {slot.slot: slot for slot in asked.slots}
+        if asked.leases is not None:
+            self.leases = asked.leases
         self.ends.extend(asked.ended)
         if self._wake is not None:
             self._wake.set()
@@ -255,6 +267,7 @@ class AgentProcess:
     def clean_up(self) -> None:
         if self.process is not None:
             self.end(signal.SIGKILL)
+        shutil.rmtree(lease_folder(self.root.path, environ=os.environ, uid=os.geteuid()), ignore_errors=True)
         for one in self.held():
             if one.status is not None and one.status.pid is not None and one.status.pid_start is not None:
                 end_session(one.status.pid, one.status.pid_start)
@@ -297,6 +310,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         token: str | None = TOKEN,
         url: str = server.url,
         timing: dict[str, float] | None = None,
+        isolation: str = "preferred",
     ) -> AgentProcess:
         # Slots may have users of their own, who must reach the root through every folder above it.
         folder = tmp_path / f"data{len(made)}"
@@ -308,6 +322,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
             f'server = "{url}"',
             'root = "root"',
             'token_file = "its.token"',
+            f'isolation = "{isolation}"',
             "[[agent.slots]]",
             'pool = "p"',
             f"count = {count}",

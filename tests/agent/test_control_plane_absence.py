@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from andon.agent.hooks.plan import known_public_url
 from andon.agent.root_lock import live_agent_pid
 
 LISTENS = 'echo "Listening for Jobs"; until [ -e end ]; do sleep 0.02; done; exit 4'
@@ -120,7 +121,7 @@ def test_sections_full_state_at_boot_and_on_resync_else_only_changes(server, mak
     server.resync = True
     server.tell()
     server.until(lambda: len(server.requests) >= 3 and server.requests[-1].slots, "full state again")
-    assert (agent.root.hooks / "notice.json").exists()
+    assert known_public_url(agent.root) == "https://board.example"
 
 
 def test_a_slot_that_is_again_as_it_was_is_told_when_nothing_in_between_was_answered(server, make_agent):

@@ -135,7 +135,9 @@ def test_a_slot_with_a_user_runs_as_it_and_cannot_touch_our_records(server, make
     script = (
         "id -u; id -g; id -G; echo $HOME $USER $LOGNAME; umask; touch mine && echo wrote; "
         "cat ../status.json ../output.log ../claim.json; touch ../new; echo x > ../../../../host.token; "
-        "exec $ACTIONS_RUNNER_HOOK_JOB_STARTED"
+        "export GITHUB_REPOSITORY=o/r GITHUB_RUN_ID=1 GITHUB_RUN_ATTEMPT=1 GITHUB_JOB=a GITHUB_ENV=$PWD/env; "
+        "touch env; RUNNER_NAME=$ANDON_RUNNER_NAME sh -e $ACTIONS_RUNNER_HOOK_JOB_STARTED; "
+        "( . ./env ) 2> /dev/null; touch $(grep -A1 '^TMPDIR<<' env | tail -n 1)/mine && echo its own"
     )
     agent = make_agent(script, user="nobody", token=None)
     (agent.folder / "agent.token").write_text("the-enrolment-secret")
@@ -153,6 +155,7 @@ def test_a_slot_with_a_user_runs_as_it_and_cannot_touch_our_records(server, make
     assert lines[3] == f"{nobody.pw_dir} nobody nobody"
     assert "wrote" in lines
     assert end.tail.count("Permission denied") == 5
-    assert lines[-1] == "Andon: host host-a, slot 0, https://board.example/"
+    assert lines[-2].startswith("Andon: host host-a, slot 0, no base, https://board.example/jobs/1-1-a-")
+    assert lines[-1] == "its own", "the workspace is the user's"
     assert end.exit == 0
     assert stat.S_IMODE((agent.one("c1").folder / "runner").stat().st_mode) == 0o700

@@ -63,18 +63,18 @@ def test_a_hook_without_its_interpreter_exits_0(tmp_path):
 
 def test_hooks_run_as_the_official_runner_runs_them(server, make_agent):
     script = (
+        "export GITHUB_REPOSITORY=o/r GITHUB_RUN_ID=1 GITHUB_RUN_ATTEMPT=1 RUNNER_NAME=$ANDON_RUNNER_NAME; "
+        "export GITHUB_ENV=$PWD/env; touch env; "
         "bash -e $ACTIONS_RUNNER_HOOK_JOB_STARTED; echo $?; sh -e $ACTIONS_RUNNER_HOOK_JOB_COMPLETED; echo $?; "
         "env -u ANDON_HOST -u ANDON_SLOT bash -e $ACTIONS_RUNNER_HOOK_JOB_STARTED"
     )
     agent = make_agent(script)
     agent.start()
     server.claim("c1")
-    assert server.until_end("c1").tail.splitlines() == [
-        "Andon: host host-a, slot 0, https://board.example/",
-        "0",
-        "0",
-        "Andon: host unknown, slot unknown, https://board.example/",
-    ]
+    first, zero, again, second = server.until_end("c1").tail.splitlines()
+    assert first.startswith("Andon: host host-a, slot 0, no base, https://board.example/jobs/1-1-")
+    assert (zero, again) == ("0", "0")
+    assert second.endswith("This process has had its workspace already; a job is given one.")
 
 
 def test_the_interpreter_is_one_that_anybody_may_run(tmp_path):

@@ -21,7 +21,7 @@ def test_without_its_protection_a_drill_has_to_fail(
 ) -> None:
     assert command.drill_run("T7", unprotected=True) == 0
     assert "1 of 1 failed without their protection" in capsys.readouterr().out
-    monkeypatch.setattr(drills, "run_unprotected", drills.run_drill)
+    monkeypatch.setattr(drills.Drill, "play_unprotected", drills.Drill.play)
     assert command.drill_run("T7", unprotected=True) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from andon.rules.dispatch import Policy
-from andon.store import claims, deliveries, hosts, jobs, journal, outbox
+from andon.store import claims, deliveries, hosts, jobs, journal, outbox, workspaces
 from andon.store.dispatch import dispatch_once
 from andon.store.transaction import Store
 from tests.support.builders import START, a_pool, at
@@ -31,6 +31,7 @@ HOT: dict[str, Any] = {
     "unfinished jobs": jobs.unfinished,
     "story of a job": lambda c: journal.story_of_job(c, 1),
     "jit configs of a host": lambda c: claims.jit_configs_of(c, "host-a"),
+    "runs and jobs behind a host's workspaces": lambda c: workspaces.words_for(c, "host-a"),
 }
 
 

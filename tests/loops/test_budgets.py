@@ -1,5 +1,6 @@
 """Quotas at GitHub are written down, shown, and taken over by who leads next (R8)."""
 
+from datetime import timedelta
 from typing import Any
 
 from andon.loops.budgets import KeepBudgets
@@ -43,6 +44,31 @@ def test_who_leads_next_sends_nothing_inside_a_pause_that_its_predecessor_was_to
         await world.sweep()
         assert sum(world.calls.values()) == asked
         assert successor.budgets()[0].degraded is not None
+
+    play(story)
+
+
+def test_a_pause_that_a_clock_ahead_wrote_down_is_no_longer_for_who_leads_next(play: Any, monkeypatch: Any) -> None:
+    async def story(world: Any) -> None:
+        shown = type(world.clock).now
+        with monkeypatch.context() as ahead:
+            ahead.setattr(world.clock, "now", lambda: shown(world.clock) + timedelta(hours=1))
+            await world.pass_time(0)
+            await limited(world)
+            await KeepBudgets(world.fleet).run_once()
+            told = world.fleet.github.budgets()
+        for _ in range(2):
+            successor = world.another_process()
+            await KeepBudgets(world.fleet).take_over()
+            await KeepBudgets(world.fleet).run_once()
+        (held,) = successor.budgets()
+        left = held.until - world.clock.now()
+        assert timedelta(seconds=598) <= left <= timedelta(seconds=600), "as long as GitHub asked for (I12)"
+        assert held.degraded == told[0].degraded, "and it is said in the same words"
+        await world.pass_time(601)
+        asked = sum(world.calls.values())
+        await world.sweep()
+        assert sum(world.calls.values()) > asked
 
     play(story)
 

@@ -167,6 +167,32 @@ def test_a_reservation_that_nobody_mints_is_given_back_and_its_name_retired(play
     play(story)
 
 
+def test_a_runner_that_github_lists_late_after_a_lost_answer_is_removed_all_the_same(play: Any) -> None:
+    """A name that is not listed a moment after its mint is no name that is not there (law 4; contract section 3)."""
+
+    async def story(world: Any) -> None:
+        world.fault(kind="api_error", match={"endpoint": MINT}, count=2)
+        (job,) = await queued(world)
+        claim = await world.the_claim(job)
+        for _ in range(2):
+            await world.act()
+            await world.pass_time(10)
+        world.fault(kind="runner_listed_late", seconds=60, count=1)
+        world.fault(kind="api_reply_lost", match={"endpoint": MINT}, count=1)
+        await world.act()
+        assert (await world.claim(claim.id)).state is ClaimState.RELEASED, "the last of its tries"
+        assert claim.runner_name in world.registrations()
+        await world.act()
+        assert claim.runner_name in world.registrations(), "asked for by its name, it is not listed yet"
+        await world.pass_time(85)
+        await world.act()
+        await world.pass_time(35)
+        await world.act()
+        assert claim.runner_name not in world.registrations()
+
+    play(story)
+
+
 def test_the_jit_config_stands_nowhere_but_in_its_own_table(play: Any) -> None:
     async def story(world: Any) -> None:
         await queued(world)

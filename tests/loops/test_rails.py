@@ -343,7 +343,7 @@ def test_a_switch_wakes_every_loop_at_once(store: Store) -> None:
 
 def test_a_switch_is_journalled_and_kept(store: Store) -> None:
     write(store, lambda tx: switch(tx, Rail.RESCUE, "off", reason="GitHub lies", fleet="act"))
-    again = Store(store.database, store._clock, store._ids)  # pyright: ignore[reportPrivateUsage]
+    again = Store(store.database, store.clock, store._ids)  # pyright: ignore[reportPrivateUsage]
     assert read(again, lambda connection: rail_gate.mode_of(connection, Rail.RESCUE, "act")) == "off"
     assert read(again, lambda connection: modes(connection, "act").of(Rail.DISPATCH)) == "act"
     (line,) = read(store, lambda connection: journal.newest(connection, 10))

@@ -34,6 +34,9 @@ def test_a_good_file_has_no_findings(text: str) -> None:
 
 
 REFUSALS: list[tuple[str, tuple[str | int, ...], str]] = [
+    (GOOD + '[pool.workspace]\nowner = "a b"\n', ("pool", 0, "workspace", "owner"), 'Write "runner"'),
+    (GOOD + '[pool.workspace]\nexport = {X = "../x"}\n', ("pool", 0, "workspace", "export"), "no sub-directory"),
+    (GOOD + '[pool.workspace]\nexport = {PATH = "x"}\n', ("pool", 0, "workspace", "export"), "by the system"),
     ('[server]\nlisten = "8470"\n' + GOOD, ("server", "listen"), "is not HOST:PORT"),
     ('[server]\nlisten = "127.0.0.1:65536"\n' + GOOD, ("server", "listen"), "from 0 to 65535"),
     ('[server]\nlisten = "[zz]:1"\n' + GOOD, ("server", "listen"), "is not HOST:PORT"),
@@ -131,7 +134,7 @@ WARNINGS: list[tuple[str, tuple[str | int, ...]]] = [
         GOOD + '[[owner.repository]]\nname = "acme/app"\n[[owner.repository.lane]]\nname = "r"\n',
         ("owner", 0, "repository", 0, "lane", 0),
     ),
-    (GOOD + '[pool.workspace]\nbase = "cargo"\n', ("pool", 0, "workspace")),
+    (GOOD + '[pool.workspace]\nbase = "cargo"\n', ("pool", 0, "workspace", "base")),
     (GOOD + '[[pool.probe]]\nname = "x"\ncommand = ["x"]\n', ("pool", 0, "probe", 0)),
     (GOOD + 'repositories = ["acme/app"]\n', ("pool", 0, "repositories")),
     (GOOD + '[[host]]\nname = "h"\nreboot = ["reboot"]\n', ("host", 0, "reboot")),

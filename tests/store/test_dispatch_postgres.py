@@ -12,13 +12,13 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from andon.model.claim_states import ClaimState
 from andon.model.nouns import Claim
-from andon.rules.dispatch import Place, Policy, Withhold, decide
+from andon.rules.dispatch import Leave, LetLie, Place, Policy, Withhold, decide
 from andon.runtime.errors import AndonError
 from andon.store import claims, dispatch_postgres
 from andon.store.database import Unavailable
 from andon.store.dispatch import dispatch_once, reserve, reserve_each, snapshot
 from andon.store.schema import claims as claims_table
-from andon.store.schema import hosts, jobs, journal, outbox, pauses, slots
+from andon.store.schema import hosts, jobs, journal, outbox, pauses, registrations, slots
 from andon.store.transaction import Store, Tx
 from tests.support.builders import LABELS, START, a_claim, a_pool, at
 from tests.support.running import read, rows, write
@@ -32,9 +32,10 @@ TRUSTS = ("any", "no-forks", "repositories")
 
 def a_fleet(connection: Connection, rng: Random) -> Policy:
     """Hosts, slots, jobs, live claims and pauses by chance, and the policy that they meet."""
-    for table in (jobs, claims_table, hosts, slots, pauses, journal, outbox):
+    for table in (jobs, claims_table, hosts, slots, registrations, pauses, journal, outbox):
         connection.execute(delete(table))
     names = NAMES[: rng.randint(1, 3)]
+    persistent = rng.choice([0, 0, 2, 9])
     for number in range(rng.randint(1, 4)):
         host = f"host-{number}"
         connection.execute(
@@ -48,11 +49,17 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
             )
         )
         for slot in range(rng.randint(3, 8)):
-            row = {"host": host, "slot": slot, "kind": rng.choice(["jit"] * 5 + ["other"])}
+            row = {"host": host, "slot": slot, "kind": rng.choice(["jit"] * 5 + ["other"] + ["adopted"] * persistent)}
             row |= {"pool": rng.choice(names), "intent": rng.choice(["open"] * 5 + ["cordoned"])}
             row |= {"rests_until": rng.choice([None] * 4 + [at(-1), START, at(1)])}
             row |= {"failed_starts": rng.choice([0] * 3 + [1, 2])}
-            connection.execute(insert(slots).values(**row, state=rng.choice(["idle"] * 5 + ["busy"]), since=START))
+            runner = f"r-{number}-{slot}" if row["kind"] == "adopted" else None
+            since = at(rng.choice([-60, 0, 0]))
+            connection.execute(
+                insert(slots).values(**row, runner=runner, state=rng.choice(["idle"] * 5 + ["busy"]), since=since)
+            )
+            if runner is not None:
+                a_registration(connection, rng, runner)
     numbers = range(1, rng.randint(2, 50))
     for number in numbers:
         owner = rng.choice(OWNERS)
@@ -69,7 +76,7 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
     for number in rng.sample(numbers, min(len(numbers), rng.randint(0, 6))):
         live = {"job_id": number, "owner": rng.choice(OWNERS), "host": "host-0", "slot": number}
         claims.reserve(Tx(connection, START, _no_ids()), [a_claim(f"clm_live_{number}", **live)])
-    for over in range(rng.randint(0, 20)):
+    for over in range(rng.randint(0, 40)):
         known = {"job_id": rng.choice(numbers), "host": f"host-{rng.randrange(4)}", "slot": rng.randrange(4)}
         known |= {"runner_id": rng.choice([None, over, over])}
         claims.reserve(Tx(connection, START, _no_ids()), [a_claim(f"clm_over_{over}", state=rng.choice(OVER), **known)])
@@ -89,6 +96,23 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
     }
     caps = {owner: rng.randint(0, 4) for owner in OWNERS if rng.random() < 0.6}
     return Policy(pools=pools, max_slots=caps, batch=rng.choice([1, 5, 50, 50]))
+
+
+def a_registration(connection: Connection, rng: Random, name: str) -> None:
+    """An adopted runner in GitHub's list."""
+    owner = rng.choice(OWNERS)
+    row: dict[str, Any] = {
+        "owner": owner,
+        "repository": rng.choice(["", "", f"{owner}/app"]),
+        "name": name,
+        "runner_id": 1,
+        "status": rng.choice(["online"] * 5 + ["offline"]),
+        "busy": rng.choice([False] * 5 + [True]),
+        "since": START,
+        "reads": 1,
+        "read_at": START,
+    }
+    connection.execute(insert(registrations).values(**row))
 
 
 def a_job(connection: Connection, number: int, owner: str, pool: str | None, **changes: Any) -> None:
@@ -116,15 +140,19 @@ def _no_ids() -> Any:
 
 
 def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[[int], int]) -> None:
-    placed = capped = again = 0
+    placed = capped = again = left = 0
 
     def compare(tx: Tx, seed: int) -> None:
-        nonlocal placed, capped, again
+        nonlocal placed, capped, again, left
         policy = a_fleet(tx.connection, Random(seed))
         seen, unknown = dispatch_postgres.look(tx, policy)
         general, short = decide(snapshot(tx, policy), policy), decide(seen, policy)
         places = [each for each in short if isinstance(each, Place)]
         assert places == [each for each in general if isinstance(each, Place)], seed
+        of_takers = [each for each in short if isinstance(each, Leave | LetLie)]
+        # What lies deeper than a cap lets anything be placed need not be read to be left to a runner.
+        assert all(each in general for each in of_takers), seed
+        left += len(of_takers)
         withheld = [each for each in short if isinstance(each, Withhold)]
         assert all(each in general for each in withheld), seed
         trusting = [name for name, pool in policy.pools.items() if pool.trust == "any"]
@@ -139,6 +167,7 @@ def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[
     for seed in range(fleets):
         write(store, lambda tx, seed=seed: compare(tx, seed))
     assert placed > fleets
+    assert left > fleets // 8
     assert capped > fleets // 4
     assert again > fleets // 4
 
@@ -191,7 +220,14 @@ def test_what_is_over_holds_nothing_back(store: Store) -> None:
     """The job, its slot and its owner had a claim, the owner a pause; a live claim without a job is no job's."""
 
     def work(tx: Tx) -> list[int | None]:
-        host = {"name": "host-a", "intent": "open", "observed": "reporting", "seq": 0, "disk": [], "enrolled_at": START}
+        host: dict[str, Any] = {
+            "name": "host-a",
+            "intent": "open",
+            "observed": "reporting",
+            "seq": 0,
+            "disk": [],
+            "enrolled_at": START,
+        }
         tx.connection.execute(insert(hosts).values(**host))
         slot = {"host": "host-a", "slot": 1, "kind": "jit", "pool": "linux", "intent": "open", "state": "idle"}
         tx.connection.execute(insert(slots).values(**slot, since=START))

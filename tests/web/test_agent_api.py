@@ -2,20 +2,20 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
 from andon.model.claim_states import ClaimState
-from andon.model.config import Server
-from andon.model.wire import SEQ_HEADER, SlotState, SyncAnswer, SyncRequest
+from andon.model.config import Rails, Server
+from andon.model.wire import SEQ_HEADER, LeaseReport, SlotReport, SlotState, SyncAnswer, SyncRequest
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims, hosts
-from andon.store.apply_news import apply_job_news
+from andon.store.apply_news import apply_job_news, apply_run_news
 from andon.store.transaction import Store
 from andon.web.control_plane import ControlPlane
-from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news, slot_of, the_end
+from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news, run_news, slot_of, the_end
 from tests.support.control import ENROLMENT, a_control_plane, ask
 from tests.support.running import read, write
 
@@ -183,6 +183,25 @@ def test_a_number_that_no_database_keeps_is_refused_and_named(
         assert answer.status_code == 422 and field in answer.text
 
 
+@pytest.mark.parametrize(("fleet", "said"), [("act", ["act", "off"]), ("observe", ["observe", "off"])])
+def test_a_host_hears_whether_the_guard_may_act(
+    store: Store, clock: VirtualClock, fleet: Literal["act", "observe"], said: list[str]
+) -> None:
+    """R98: in a fleet that only observes no host takes directories away."""
+
+    async def work(http: Any) -> list[str]:
+        token = (await enrol(http, clock)).json()["host_token"]
+        first = (await sync(http, token, a_report((idle(0),), seq=1))).json()
+        body = {"mode": "off", "reason": "the disk is being examined"}
+        headers = {"authorization": "Bearer operator-token"}
+        assert (await http.post("/api/v1/switches/guard", json=body, headers=headers)).status_code == 202
+        second = (await sync(http, token, a_report((), seq=2))).json()
+        return [answer["policy"]["guard"] for answer in (first, second)]
+
+    control = a_control_plane(store, clock, a_config(rails=Rails(mode=fleet)))
+    assert ask(control, work) == said
+
+
 async def is_held(control: ControlPlane) -> None:
     """Returns once a sync of host-a waits for news."""
     while not control.host_nudge("host-a").awaited:  # noqa: ASYNC110 - there is no signal for "nothing to say"
@@ -209,6 +228,24 @@ def test_a_held_sync_is_answered_as_soon_as_a_runner_was_minted(store: Store, cl
 
     answer = ask(control, work)
     assert [(order.id, order.jit, order.slot) for order in answer.claims] == [("clm_1", "SECRET", 0)]
+
+
+def test_a_held_sync_is_answered_as_soon_as_a_run_of_its_workspaces_is_over(store: Store, clock: VirtualClock) -> None:
+    control = a_control_plane(store, clock)
+    lease = LeaseReport(id="10-1-test-aaaaaaaaaa", run_id=10, attempt=1, state="leased", runner="r-0")
+
+    async def work(http: Any) -> Any:
+        token = (await enrol(http, clock)).json()["host_token"]
+        await store.write(lambda tx: apply_job_news(tx, job_news(1, "completed", runner_name="r-0"), a_config()))
+        await store.write(lambda tx: apply_run_news(tx, run_news(status="in_progress"), a_config()))
+        first = await sync(http, token, a_report((idle(0),), leases=(lease,)))
+        held = asyncio.create_task(sync(http, token, a_report(seq=2)))
+        await is_held(control)
+        await store.write(lambda tx: apply_run_news(tx, run_news(status="completed"), a_config()))
+        answers = [first, await asyncio.wait_for(held, 10)]
+        return [msgspec.json.decode(each.content, type=SyncAnswer).runs for each in answers]
+
+    assert ask(control, work) == [{"10": "in_progress"}, {"10": "completed"}]
 
 
 def test_a_newer_sync_ends_the_held_one_with_204(store: Store, clock: VirtualClock) -> None:
@@ -280,3 +317,15 @@ def test_a_restarted_control_plane_that_knows_no_slots_asks_for_all_of_them(stor
         return msgspec.json.decode((await sync(http, token, a_report(None))).content, type=SyncAnswer)
 
     assert ask(a_control_plane(store, clock), work).resync
+
+
+def test_a_host_hears_the_pools_of_its_slots(store: Store, clock: VirtualClock) -> None:
+    """An adopted runner's pool is told by its labels, which its agent does not know; its exports hang on it (R37)."""
+
+    async def work(http: Any) -> dict[str, str]:
+        token = (await enrol(http, clock)).json()["host_token"]
+        own = SlotReport(slot=1000, kind="adopted", pool="linux", state=SlotState.IDLE, runner="old-1")
+        unknown = SlotReport(slot=1001, kind="adopted", pool="", state=SlotState.IDLE, runner="old-2")
+        return (await sync(http, token, a_report((own, unknown), seq=1))).json()["policy"]["slot_pools"]
+
+    assert ask(a_control_plane(store, clock), work) == {"1000": "linux"}

@@ -151,3 +151,21 @@ def test_an_older_agent_that_says_the_least_is_served(skewed: Skewed) -> None:
     end = {"claim": "clm_1", "generation": 1, "at": START.isoformat()}
     assert skewed.sync(free(0), v=0, ended=[end]).status_code == 200
     assert skewed.state() is ClaimState.ORPHANED
+
+
+def test_workspaces_of_an_older_and_of_a_newer_agent_are_kept(skewed: Skewed) -> None:
+    least = {"id": "10-1-a", "run_id": 10, "attempt": 1, "state": "leased"}
+    newer = {**least, "id": "10-1-b", "state": "thawing", "inode": 7, "held_by": ["a new reason"]}
+    answer = skewed.sync(free(0), v=2, leases=[least, newer])
+    assert answer.json()["runs"] == {"10": "queued"} and answer.json()["jobs"] == {}
+
+    async def work(http: Any) -> Any:
+        return await http.get("/api/v1/workspaces")
+
+    seen = ask(skewed.control, work).json()["items"]
+    assert [(each["id"], each["state"], each["why"]) for each in seen] == [
+        ("10-1-a", "leased", "Its job runs."),
+        ("10-1-b", "thawing", "a new reason."),
+    ]
+    # Then it is the older one again, which has none and says so.
+    assert skewed.sync(free(0), leases=[]).json()["runs"] == {}

@@ -1,18 +1,16 @@
 """The agent's dealings with the control plane: enrolment where it is needed, and then the sync."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from andon import __version__
 from andon.agent.backoff import Backoff
 from andon.agent.credentials import Credential
 from andon.agent.enrolment import EnrolmentRefused, enrol
-from andon.agent.installed_programs import write_notice
+from andon.agent.host_slots import HostSlots
+from andon.agent.kept_policy import KeptPolicy
 from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id
-from andon.agent.supervisor import Supervisor
-from andon.agent.sync_client import SyncClient
+from andon.agent.sync_client import Leases, SyncClient
 from andon.agent.timing import Timing
 from andon.model.config import Agent
 from andon.runtime.clock import Clock
@@ -30,16 +28,18 @@ class ControlPlane:
         credential: Credential,
         root: Root,
         data: Path,
-        supervisor: Supervisor,
+        supervisor: HostSlots,
+        policy: KeptPolicy,
         *,
+        leases: Leases | None = None,
         clock: Clock,
         timing: Timing,
         log: Logger,
     ) -> None:
         self._agent, self._credential, self._root, self._data = agent, credential, root, data
-        self._supervisor, self._clock, self._timing, self._log = supervisor, clock, timing, log
+        self._supervisor, self._policy, self._leases = supervisor, policy, leases
+        self._clock, self._timing, self._log = clock, timing, log
         self.sync: SyncClient | None = None
-        self._noticed: str | None = None
 
     def _backoff(self) -> Backoff:
         timing = self._timing
@@ -65,8 +65,9 @@ class ControlPlane:
                 timing=self._timing,
                 backoff=self._backoff(),
                 log=self._log,
-                heard=self._heard,
+                heard=self._policy.hear,
                 may_leave=lambda: not self._supervisor.has_live_runner,
+                leases=self._leases,
             )
             await self.sync.run()
         finally:
@@ -95,13 +96,3 @@ class ControlPlane:
                     await self._clock.sleep(self._timing.refused_retry)
         finally:
             await client.close()
-
-    def _heard(self, policy: Mapping[str, Any]) -> None:
-        """Keeps what hooks tell the job's reader."""
-        url = policy.get("public_url")
-        if isinstance(url, str) and url != self._noticed:
-            self._noticed = url
-            try:
-                write_notice(self._root, url)
-            except OSError as error:
-                self._log.warning("notice.unwritten", reason=str(error))

@@ -4,7 +4,6 @@ Written atomically, outside any virtual environment, so that an upgrade of the p
 middle of a job replaces nothing under a running program.
 """
 
-import json
 import shlex
 from importlib import resources
 from pathlib import Path
@@ -51,8 +50,3 @@ def hook_script(interpreter: Path, hook: Path, event: str) -> str:
     """One line of shell: a missing interpreter must not fail a job (interfaces.md section 4)."""
     python = shlex.quote(str(interpreter))
     return f"[ -x {python} ] || exit 0; exec {python} -I -S {shlex.quote(str(hook))} {event}\n"
-
-
-def write_notice(root: Root, public_url: str) -> None:
-    """Tells the hook program where the board is. Raises OSError."""
-    _put(root.hooks / "notice.json", json.dumps({"public_url": public_url}).encode(), 0o644)

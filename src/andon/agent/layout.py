@@ -11,6 +11,9 @@ import msgspec
 from andon.model.config import Agent
 from andon.runtime.errors import Refused
 
+IN_WORK = Path("_work", "_andon")
+"""Below the runner's folder. A JIT config names `_work`; nothing of the official runner is called `_andon`."""
+
 
 class Root(msgspec.Struct, frozen=True, kw_only=True):
     """The agent's root folder and the names of everything in it."""
@@ -33,9 +36,29 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return self.path / "hooks"
 
     @property
+    def standalone(self) -> Path:
+        """`standalone/<slot>/`: what hooks made while the agent was away, in a folder of the slot's user."""
+        return self.path / "standalone"
+
+    @property
+    def orphans(self) -> Path:
+        """One record for each of them; every slot's user may add one."""
+        return self.path / "orphans"
+
+    @property
     def slots(self) -> Path:
         """`slots/<number>/<claim id>/`: one folder for each runner that was started."""
         return self.path / "slots"
+
+    @property
+    def runs(self) -> Path:
+        """`runs/<slot>/<workspace id>/`: the directories of jobs (host-facts.md 2.1)."""
+        return self.path / "runs"
+
+    @property
+    def trash(self) -> Path:
+        """What is over and waits to be deleted."""
+        return self.path / "trash"
 
     @property
     def host_token(self) -> Path:
@@ -58,6 +81,11 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return self.run / "shim.sock"
 
     @property
+    def policy(self) -> Path:
+        """What the control plane said last of pools and pages."""
+        return self.path / "policy.json"
+
+    @property
     def past_claims(self) -> Path:
         """Claims that ended here and are forgotten otherwise."""
         return self.path / "past-claims.json"
@@ -69,9 +97,11 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     def make(self) -> None:
         """Makes the folders. Raises Refused when the root cannot be written."""
         try:
-            for folder in (self.path, self.run, self.bin, self.hooks, self.slots):
+            for folder in (self.path, self.run, self.bin, self.hooks, self.slots, self.runs):
                 folder.mkdir(parents=True, exist_ok=True)
                 folder.chmod(0o755)
+            self.trash.mkdir(exist_ok=True)
+            self.trash.chmod(0o700)
         except OSError as error:
             raise Refused(
                 f"{self.path}: the agent's root cannot be made or written ({error.strerror}). "

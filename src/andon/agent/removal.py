@@ -1,14 +1,17 @@
 """Removes the folders of claims that are over: acknowledged above, and used by nobody here."""
 
 import asyncio
+import os
+import threading
 from asyncio.subprocess import DEVNULL
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from andon.agent.cgroups import remove_cgroup
 from andon.agent.folder_use import used_folders
 from andon.agent.held import GONE_MARK, NEW_MARK, claim_folders
 from andon.agent.layout import Root
+from andon.agent.trees.delete import Remains, empty_trash
 from andon.runtime.logging import Logger
 
 
@@ -25,10 +28,10 @@ async def remove_folders(folders: Mapping[Path, str | None], log: Logger) -> boo
         if folder in used or not remove_cgroup(cgroup):
             log.info("slot_folder.kept", path=str(folder), reason="a process still uses it")
             done = False
-        elif await _remove_tree(_put_aside(folder)):
+        elif (why := await _remove_tree(_put_aside(folder))) is None:
             log.info("slot_folder.removed", path=str(folder))
         else:
-            log.warning("slot_folder.kept", path=str(folder), reason="it could not be removed whole")
+            log.warning("slot_folder.kept", path=str(folder), reason=why)
             done = False
     return done
 
@@ -40,14 +43,38 @@ def _put_aside(folder: Path) -> Path:
     return folder.rename(folder.with_name(GONE_MARK + folder.name))
 
 
-async def _remove_tree(gone: Path) -> bool:
+async def _remove_tree(gone: Path) -> str | None:
+    """Why not all of it went, in one sentence; None: it did."""
     # A program of its own: it stays on one filesystem, follows no link, and can be broken off.
     process = await asyncio.create_subprocess_exec(
         "rm", "-rf", "--one-file-system", "--", str(gone), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
     )
     try:
-        return await process.wait() == 0
+        if await process.wait() == 0:
+            return None
     except asyncio.CancelledError:
         process.kill()
         await process.wait()
         raise
+    return await _remove_rest(gone)
+
+
+async def _remove_rest(gone: Path) -> str | None:
+    """What that program cannot: what a job made immutable, or closed to its own user. And it says what stays."""
+    stop = threading.Event()
+    try:
+        remains = await asyncio.to_thread(_empty_and_remove, gone, lambda: not stop.is_set())
+    finally:
+        stop.set()
+    if not remains:
+        return None
+    first = remains[0]
+    rights = "" if os.geteuid() == 0 else " The agent is not root, so what a container left as root stays."
+    return f"{len(remains)} things could not be removed, as {first.path!r}: {first.reason}{rights}"
+
+
+def _empty_and_remove(gone: Path, go_on: Callable[[], bool]) -> tuple[Remains, ...]:
+    remains = empty_trash(gone, go_on=go_on).remains
+    if not remains:
+        gone.rmdir()
+    return remains

@@ -13,22 +13,31 @@ from typing import Any
 import msgspec
 
 from andon import __version__
+from andon.agent.adoption.records import Records
+from andon.agent.adoption.supervision import AdoptedRunners
 from andon.agent.cgroups import cgroup_base
 from andon.agent.control_plane import ControlPlane
 from andon.agent.credentials import find_credential
+from andon.agent.hooks.caller import RunnerProcess
+from andon.agent.hooks.door import HookDoor
+from andon.agent.host_slots import HostSlots
 from andon.agent.installed_programs import install_programs
 from andon.agent.interpreter import find_interpreter
 from andon.agent.launch import Launcher
 from andon.agent.layout import Root, root_of
+from andon.agent.leases.place import refuse_network_filesystem
 from andon.agent.process_identity import boot_id
 from andon.agent.root_lock import lock_root
 from andon.agent.slot_table import slots_of
 from andon.agent.sockets import NudgeDoor, QuestionDoor, ask_agent
 from andon.agent.supervisor import Supervisor
 from andon.agent.timing import Timing
+from andon.agent.workspaces.assembly import workspaces_of
+from andon.agent.workspaces.for_hooks import WorkspacesForHooks
 from andon.model.config import Agent, Config
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
+from andon.runtime.ids import system_random
 from andon.runtime.logging import logger
 
 
@@ -54,6 +63,7 @@ async def run_agent(
     agent, timing, log = config.agent, timing or Timing(), logger("agent")
     root = root_of(agent, data)
     root.make()
+    refuse_network_filesystem(root.path)
     with await lock_root(root, clock):
         credential = find_credential(config, root=root, config_path=config_path, data=data)
         slots = slots_of(agent, data=data, environ=environ)
@@ -69,20 +79,74 @@ async def run_agent(
         if launcher.cgroup_base is None:
             log.warning("cgroup.absent", reason="no cgroup version 2 here; process groups have to do")
         supervisor = Supervisor(launcher, slots, clock=clock, timing=timing, log=log)
-        supervisor.look()
-        server = ControlPlane(agent, credential, root, data, supervisor, clock=clock, timing=timing, log=log)
-        questions = QuestionDoor(lambda: _status(agent, supervisor, server))
-        nudges = NudgeDoor(root.shim_socket, supervisor.loop.nudge)
-        try:
-            await questions.open(root.socket)
-            log.info("agent.ready", host=agent.name, root=str(root.path), slots=len(slots))
-            announce({"ready": True, "host": agent.name, "pid": os.getpid()})
-            await _until_stopped(stop, supervisor.loop.run(), server.run())
-            log.info("agent.stopped", host=agent.name)
-        finally:
-            nudges.close()
-            await questions.close()
-            await supervisor.close()
+        adopted = AdoptedRunners(
+            Records(root),
+            boot_id=launcher.boot_id,
+            cgroup_base=launcher.cgroup_base,
+            environ=environ,
+            changed=supervisor.changed,
+            jit=supervisor.also_serve,
+            chance=system_random().random,
+            clock=clock,
+            timing=timing,
+            log=log,
+        )
+        async with workspaces_of(
+            agent,
+            root,
+            slots,
+            adopted=adopted.as_slots(),
+            adopted_works=lambda: {one.slot: one.work for one in adopted.adopted()},
+            boot_id=launcher.boot_id,
+            environ=environ,
+            changed=supervisor.changed,
+            clock=clock,
+            log=log,
+        ) as work:
+            supervisor.keep_folders(work.keeper.is_below)
+            adopted.tell_slots(work.serve)
+            supervisor.look()
+            adopted.look()
+            host = HostSlots(supervisor, adopted)
+            server = ControlPlane(
+                agent,
+                credential,
+                root,
+                data,
+                host,
+                work.policy,
+                leases=work.keeper,
+                clock=clock,
+                timing=timing,
+                log=log,
+            )
+            hooks = HookDoor(
+                WorkspacesForHooks(work.keeper, work.leftovers, agent.name, work.workspace_of),
+                lambda: _runners(supervisor, adopted),
+                host=agent.name,
+                public_url=lambda: work.policy.now.public_url,
+                log=log,
+            )
+            questions = QuestionDoor(lambda: _status(agent, host, adopted, server), hooks.answer)
+            nudges = NudgeDoor(root.shim_socket, supervisor.loop.nudge)
+            try:
+                await questions.open(root.socket)
+                log.info("agent.ready", host=agent.name, root=str(root.path), slots=len(slots))
+                announce({"ready": True, "host": agent.name, "pid": os.getpid()})
+                await _until_stopped(
+                    stop,
+                    supervisor.loop.run(),
+                    adopted.loop.run(),
+                    server.run(),
+                    work.keeper.loop.run(),
+                    work.emptier.loop.run(),
+                )
+                log.info("agent.stopped", host=agent.name)
+            finally:
+                nudges.close()
+                await questions.close()
+                await adopted.close()
+                await supervisor.close()
 
 
 async def _until_stopped(stop: asyncio.Event, *work: Any) -> None:
@@ -99,15 +163,25 @@ async def _until_stopped(stop: asyncio.Event, *work: Any) -> None:
         await asyncio.gather(stopping, *running, return_exceptions=True)
 
 
-def _status(agent: Agent, supervisor: Supervisor, server: ControlPlane) -> dict[str, Any]:
+def _runners(supervisor: Supervisor, adopted: AdoptedRunners) -> tuple[RunnerProcess, ...]:
+    """Every runner whose hooks may ask: those of claims, and the adopted ones."""
+    places = (
+        RunnerProcess(pid=process.pid, start=process.start, slot=slot.slot, claim=None, runner=slot.runner)
+        for slot, process in adopted.runners()
+    )
+    return (*supervisor.runners(), *places)
+
+
+def _status(agent: Agent, host: HostSlots, adopted: AdoptedRunners, server: ControlPlane) -> dict[str, Any]:
     sync = server.sync
     return {
         "host": agent.name,
         "pid": os.getpid(),
         "version": __version__,
         "server": agent.server,
-        "slots": msgspec.to_builtins(supervisor.slots()),
-        "unacknowledged_ends": len(supervisor.ended()),
+        "slots": msgspec.to_builtins(host.slots()),
+        "adopted": msgspec.to_builtins(adopted.status()),
+        "unacknowledged_ends": len(host.ended()),
         "last_sync": msgspec.to_builtins(sync.last_answer_at) if sync else None,
         "trouble": sync.trouble if sync else "not enrolled yet",
     }

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,18 @@ class NudgeDoor:
 
 
 class QuestionDoor:
-    """One JSON line each way: `{"v": 1, "status": true}` gets `{"v": 1, "status": {...}}`."""
+    """One JSON line each way: `{"v": 1, "status": true}` gets `{"v": 1, "status": {...}}`.
 
-    def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
+    A request with `hook` goes to `hooks` with its connection (agent/hooks); None means no answer.
+    """
+
+    def __init__(
+        self,
+        status: Callable[[], dict[str, Any]],
+        hooks: Callable[[bytes, socket.socket], Awaitable[msgspec.Struct | None]] | None = None,
+    ) -> None:
         self._status = status
+        self._hooks = hooks
         self._server: asyncio.Server | None = None
 
     async def open(self, path: Path) -> None:
@@ -99,9 +107,9 @@ class QuestionDoor:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                line = await reader.readline()
-                if line:
-                    writer.write(msgspec.json.encode(self._answer(line)) + b"\n")
+                answer = await self._hear(reader, writer)
+                if answer is not None:
+                    writer.write(msgspec.json.encode(answer) + b"\n")
                     await writer.drain()
         except (OSError, ValueError, TimeoutError):
             pass
@@ -110,11 +118,28 @@ class QuestionDoor:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _hear(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> msgspec.Struct | dict[str, Any] | None:
+        try:
+            line = await reader.readline()
+        except ValueError:
+            # The reader stopped taking more at its limit, however much was meant to come.
+            error = f"That is longer than {MAX_LINE_BYTES // 1024} KiB. Send one line of at most that."
+            return {"v": 1, "ok": False, "error": error}
+        if not line:
+            return None
         try:
             question = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return {"v": 1, "ok": False, "error": "That is no line of JSON with an object. Send one."}
+        if "hook" in question and self._hooks is not None:
+            # A descriptor of our own: event loops hand out their sockets with less than we ask for.
+            with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as door:
+                return await self._hooks(line, door)
+        return self._answer(question)
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         if question.get("status"):
             return {"v": 1, "status": self._status()}
         return {"v": 1, "ok": False, "error": 'Unknown question. Known: {"v": 1, "status": true}.'}

@@ -6,6 +6,7 @@ timer brings about (law 2).
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from andon.agent.claim_record import Phase, write_claim
 from andon.agent.ending import end_runner
 from andon.agent.held import Held, Life, look
+from andon.agent.hooks.caller import RunnerProcess, runners_of
 from andon.agent.launch import Launcher
 from andon.agent.lost_end import record_end, unseen_end
 from andon.agent.past_claims import PastClaims
@@ -39,7 +41,7 @@ class Supervisor:
     ) -> None:
         self.changed = Nudge()
         self.loop = Loop("slots", self._pass, period=timing.look, clock=clock, log=log)
-        self._root, self._boot, self._slots = launcher.root, launcher.boot_id, slots
+        self._root, self._boot, self._slots, self._configured = launcher.root, launcher.boot_id, slots, slots
         self._clock, self._timing, self._log = clock, timing, log
         self._held: tuple[Held, ...] = ()
         self._unwritten: dict[str, Held] = {}
@@ -50,6 +52,7 @@ class Supervisor:
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._removing: asyncio.Task[None] | None = None
         self._remove_due = clock.monotonic()
+        self._kept: Callable[[Path], bool] = lambda folder: False
         self._watches = Watches(self.loop.nudge)
         self._outputs = RunnerOutputs(self._reached)
         self._starter = Starter(
@@ -57,6 +60,15 @@ class Supervisor:
         )
         self._reported: tuple[tuple[SlotReport, ...], tuple[EndReport, ...]] | None = None
         self._said: dict[tuple[str, str], None] = {}
+
+    def also_serve(self, slots: tuple[Slot, ...]) -> None:
+        """From now on exactly these slots beside the configured ones. What runs in others goes on to its end."""
+        wanted = (*self._configured, *slots)
+        if wanted != self._slots:
+            self._slots = wanted
+            self._faults_due = self._clock.monotonic()
+            self.changed()
+            self.loop.nudge()
 
     def slots(self) -> tuple[SlotReport, ...]:
         """Every slot as the last look found it."""
@@ -77,6 +89,14 @@ class Supervisor:
             self._remove_due = self._clock.monotonic()
             self.loop.nudge()
 
+    def runners(self) -> tuple[RunnerProcess, ...]:
+        """Every runner that lives, as its hooks are told apart by."""
+        return runners_of(self._held)
+
+    def keep_folders(self, kept: Callable[[Path], bool]) -> None:
+        """From now on a folder that is `kept` is not removed, however long its claim is over."""
+        self._kept = kept
+
     @property
     def has_live_runner(self) -> bool:
         """Whether any runner of ours lives."""
@@ -91,7 +111,7 @@ class Supervisor:
         for order in wanted.renew:
             self._renew(order)
         for order in wanted.start:
-            self._starter.begin(order, self._slots[order.slot])
+            self._starter.begin(order, next(slot for slot in self._slots if slot.number == order.slot))
         for claim in wanted.stop:
             if claim not in self._ending:
                 self._log.info("runner.stopping", claim=claim, reason="the control plane gave it up")
@@ -154,7 +174,11 @@ class Supervisor:
         self.look()
         if self._removing is None and now >= self._remove_due:
             self._remove_due = now + self._timing.remove_again
-            over = [one for one in self._held if not one.live and one.claim.claim in self._past.claims()]
+            over = [
+                one
+                for one in self._held
+                if not one.live and one.claim.claim in self._past.claims() and not self._kept(one.folder)
+            ]
             folders = {one.folder: one.status.cgroup if one.status else None for one in over}
             folders |= dict.fromkeys(leftovers(self._root))
             if folders:

@@ -14,7 +14,7 @@ import msgspec
 
 from andon.agent.backoff import Backoff
 from andon.agent.timing import Timing
-from andon.model.wire import SEQ_HEADER, EndReport, SlotReport, SyncAnswer, SyncRequest
+from andon.model.wire import SEQ_HEADER, EndReport, LeaseReport, SlotReport, SyncAnswer, SyncRequest
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.http_client import Answer, HttpClient, Unreachable
@@ -47,6 +47,36 @@ class Slots(Protocol):
     def apply(self, answer: SyncAnswer) -> None: ...
 
 
+class Leases(Protocol):
+    """The workspaces of this host, and who hears what became of their runs. News of them nudges the slots'
+    `changed`."""
+
+    def reports(self) -> tuple[LeaseReport, ...]: ...
+    def hear(self, answer: SyncAnswer) -> None: ...
+
+
+class NoLeases:
+    """A host without workspaces."""
+
+    def reports(self) -> tuple[LeaseReport, ...]:
+        """None."""
+        return ()
+
+    def hear(self, answer: SyncAnswer) -> None:
+        """Nothing to hear."""
+
+
+class _Told(msgspec.Struct, kw_only=True):
+    """The level-triggered sections as the control plane last acknowledged them; None: it must hear them.
+
+    A report that got no answer may have been read all the same: until the next one is acknowledged,
+    nobody here knows what the control plane believes.
+    """
+
+    slots: tuple[SlotReport, ...] | None = None
+    leases: tuple[LeaseReport, ...] | None = None
+
+
 class SyncClient:
     """Keeps the control plane informed and obeys its answers."""
 
@@ -64,20 +94,15 @@ class SyncClient:
         log: Logger,
         heard: Callable[[Mapping[str, Any]], None] = lambda policy: None,
         may_leave: Callable[[], bool] = lambda: False,
+        leases: Leases | None = None,
     ) -> None:
         self._heard, self._may_leave = heard, may_leave
+        self._leases = leases or NoLeases()
         self._http, self._slots = http, slots
         self._host, self._boot_id, self._version = host, boot_id, version
         self._clock, self._timing, self._backoff, self._log = clock, timing, backoff, log
         self._seq = int(clock.now().timestamp() * 1e9)
-        self._confirmed: tuple[SlotReport, ...] | None = None
-        """The slots as the control plane last acknowledged them; None: it must hear them.
-
-        A report that got no answer may have been read all the same: until the next one is acknowledged,
-        nobody here knows what the control plane believes.
-        """
-        self._whole = True
-        """It must hear every section."""
+        self._told = _Told()
         self._last: SyncAnswer | None = None
         self._trouble: str | None = None
         self.last_answer_at: datetime | None = None
@@ -119,26 +144,30 @@ class SyncClient:
 
     def _request(self) -> SyncRequest:
         self._seq += 1
-        slots = self._slots.slots()
+        slots, leases = self._slots.slots(), self._leases.reports()
         return SyncRequest(
             host=self._host,
             boot_id=self._boot_id,
             seq=self._seq,
             agent_version=self._version,
-            slots=slots if slots != self._confirmed else None,
+            slots=slots if slots != self._told.slots else None,
             ended=self._slots.ended(),
-            leases=() if self._whole else None,
+            leases=leases if leases != self._told.leases else None,
             clock=self._clock.now(),
         )
 
     def _has_news(self, request: SyncRequest) -> bool:
-        told = request.slots if request.slots is not None else self._confirmed
-        return self._slots.slots() != told or self._slots.ended() != request.ended
+        slots = request.slots if request.slots is not None else self._told.slots
+        leases = request.leases if request.leases is not None else self._told.leases
+        changed = self._slots.slots() != slots or self._slots.ended() != request.ended
+        return changed or self._leases.reports() != leases
 
     async def _ask(self, request: SyncRequest, seen: int) -> Answer | None:
         """The answer; None when a local change must be said first."""
         if request.slots is not None:
-            self._confirmed = None
+            self._told.slots = None
+        if request.leases is not None:
+            self._told.leases = None
         asking = asyncio.ensure_future(
             self._http.request("POST", "/agent/v1/sync", body=encode_sync(request), timeout=self._timing.answer)
         )
@@ -175,16 +204,18 @@ class SyncClient:
         self._well()
         if wanted.ack >= request.seq:
             if request.slots is not None:
-                self._confirmed = request.slots
-            self._whole = False
+                self._told.slots = request.slots
+            if request.leases is not None:
+                self._told.leases = request.leases
             self._slots.acknowledge(request.ended)
         if wanted.resync:
-            self._confirmed, self._whole = None, True
+            self._told = _Told()
         self._heard(wanted.policy)
+        self._leases.hear(wanted)
         self._slots.apply(wanted)
         told = msgspec.structs.replace(wanted, ack=0)
         same, self._last = told == self._last, told
-        silent = request.slots is None and not request.ended
+        silent = request.slots is None and request.leases is None and not request.ended
         return (silent and same) or wanted.ack < request.seq
 
     def _go_on_above(self, answer: Answer) -> None:

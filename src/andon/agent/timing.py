@@ -26,5 +26,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """From SIGTERM to SIGKILL."""
     faults: float = 30.0
     """Between two checks of what a slot needs (its user, its command)."""
+    first_restart: float = 5.0
+    """Between two starts of an adopted runner's listener at first; doubled each time that it ends again."""
+    longest_restart: float = 600.0
+    steady_looks: int = 12
+    """Looks at an idle listener after which its earlier ends are forgotten."""
     remove_again: float = 60.0
     """Between two tries to remove a folder that a process still uses."""

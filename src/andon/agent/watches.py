@@ -16,17 +16,22 @@ class Watches:
     def __init__(self, ended: Callable[[], None]) -> None:
         self._ended = ended
         self._files: dict[Named, int] = {}
+        self._missed: set[Named] = set()
+        """Gone before they could be watched: their end is told, too, and once."""
 
     def keep(self, wanted: Set[Named]) -> None:
         """Watches exactly these from now on."""
         for process in [one for one in self._files if one not in wanted]:
             self._drop(process)
-        for process in wanted:
-            if process not in self._files:
-                file = open_process(*process)
-                if file is not None:
-                    self._files[process] = file
-                    asyncio.get_running_loop().add_reader(file, self._fire, process)
+        self._missed &= wanted
+        for process in wanted - self._files.keys() - self._missed:
+            file = open_process(*process)
+            if file is None:
+                self._missed.add(process)
+                self._ended()
+            else:
+                self._files[process] = file
+                asyncio.get_running_loop().add_reader(file, self._fire, process)
 
     def close(self) -> None:
         """Watches nothing any more."""

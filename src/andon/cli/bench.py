@@ -22,21 +22,26 @@ if TYPE_CHECKING:
 
 
 def bench(
-    name: Literal["api", "dispatch", "ingest", "start"],
+    name: Literal["agent", "api", "dispatch", "hook", "ingest", "lease", "start"],
     *,
     rounds: Annotated[
         int | None,
-        Parameter(help="Pairs of transactions, pairs of bursts, jobs, or simulated hours; default 60, 5, 200 and 2."),
+        Parameter(
+            help="Minutes (agent: 10), hours (api: 2), pairs of transactions, hooks or bursts (dispatch: 60, "
+            "hook: 60, ingest: 5) or jobs (lease: 300, start: 200)."
+        ),
     ] = None,
     database: Annotated[
         Literal["sqlite", "postgres", "both"], Parameter(help="For dispatch: which database it is measured on.")
     ] = "both",
     json: Json = False,
 ) -> int:
-    """Runs a benchmark: `api` (calls that GitHub counts, on virtual time), `dispatch` (one transaction
-    of 50 claims, on SQLite against a bare group commit, on PostgreSQL beside pgqueuer and
-    procrastinate), `ingest` (durable webhooks a second beside a bare receiver) or `start` (webhook
-    received to job process started, and memory at rest)."""
+    """Runs a benchmark: `agent` (what an idle one costs its host), `api` (calls that GitHub counts, on virtual
+    time), `dispatch` (one transaction of 50 claims, on SQLite against a bare group commit, on PostgreSQL
+    beside pgqueuer and procrastinate), `hook` (what a job waits for before its first step, beside a bare
+    interpreter), `ingest` (durable webhooks a second beside a bare receiver), `lease` (a job's own directory
+    on a busy host, beside a bare answer) or `start` (webhook received to job process started, and memory at
+    rest)."""
     if rounds is not None and rounds < 1:
         raise Refused(f"--rounds {rounds}: nothing would be measured. Give 1 or more.")
     clock = SystemClock()
@@ -73,6 +78,18 @@ async def _bench(
         from andon.sim.bench.ingest import Counts, bench_ingest
 
         return await bench_ingest(counts=Counts(rounds=rounds or 5), clock=clock, chance=system_random(), say=say)
+    if name == "hook":
+        from andon.sim.bench.hook import bench_hook
+
+        return await bench_hook(rounds=rounds or 60, clock=clock, say=say)
+    if name == "lease":
+        from andon.sim.bench.lease import bench_lease
+
+        return await bench_lease(rounds=rounds or 300, clock=clock, say=say)
+    if name == "agent":
+        from andon.sim.bench.agent import bench_agent
+
+        return await bench_agent(minutes=float(rounds or 10), clock=clock, say=say)
     from andon.sim.bench.start import bench_start
 
     return await bench_start(jobs=rounds or 200, pace_s=0.5, clock=clock, say=say)

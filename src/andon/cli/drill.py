@@ -1,4 +1,4 @@
-"""`andon drill list|run`: incidents of real fleets, played against this version on virtual time (R88)."""
+"""`andon drill list|run`: incidents of real fleets, played against this version: virtual time, or this host (R88)."""
 
 import sys
 from collections.abc import Iterable
@@ -47,7 +47,6 @@ def drill_run(
     """Plays drills, all of the book when none is named. Exit code 1 when one failed; with --unprotected when one
     passed."""
     from andon.sim.drills.book import all_drills
-    from andon.sim.drills.drill import run_drill, run_unprotected
 
     book = all_drills()
     wanted = [_known(each, book) for each in ids] or [*book]
@@ -55,17 +54,21 @@ def drill_run(
         raise Refused("The season has no protection of its own. Name drills with --unprotected.")
     if days is not None and (days < 1 or SEASON not in wanted):
         raise Refused("--days goes with `season`, and is 1 or more: andon drill run season --days 7")
-    play = run_unprotected if unprotected else run_drill
     results: list[Result] = []
     for each in wanted:
         if not json:
             print(f"{each} ...", end="\r", file=sys.stderr, flush=True)  # noqa: T201
-        results.append(_season(seed, days) if each == SEASON else play(book[each], seed))
+        if each == SEASON:
+            results.append(_season(seed, days))
+        else:
+            results.append(book[each].play_unprotected(seed) if unprotected else book[each].play(seed))
         if not json:
             _show(results[-1], seed, days, trace=not unprotected)
+    skipped = [result.id for result in results if result.skipped is not None]
+    results = [result for result in results if result.skipped is None]
     failed = [result.id for result in results if not result.passed]
     if json:
-        print_json({"seed": seed, "drills": msgspec.to_builtins(results), "failed": failed})
+        print_json({"seed": seed, "drills": msgspec.to_builtins(results), "failed": failed, "not_played": skipped})
     elif unprotected:
         make_console().print(
             plain(f"{len(failed)} of {len(results)} failed without their protection, as they have to.")
@@ -106,6 +109,9 @@ def _season(seed: int, days: int | None) -> "Result":
 
 def _show(result: "Result", seed: int, days: int | None, *, trace: bool) -> None:
     console = make_console()
+    if result.skipped is not None:
+        console.print(word("skip"), strong(result.id), plain(f"not played: {result.skipped}"))
+        return
     console.print(word("pass" if result.passed else "FAIL"), strong(result.id), plain(result.title))
     if not result.passed and not trace:
         console.print(plain(f"    {result.violations[0]}"))

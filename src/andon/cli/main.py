@@ -57,6 +57,7 @@ def make_app() -> App:
             run=(f"{here}.agent_run:agent_run", "Run the agent of [agent]."),
             install=(f"{here}.agent_install:agent_install", "Make slot users, folders and the unit of the agent."),
             enrol=(f"{here}.agent_enrol:agent_enrol", "Enrol this machine with a one-use token."),
+            adopt=(f"{here}.agent_adopt:agent_adopt", "Adopt persistent runners as they are, or give them back."),
             status=(f"{here}.agent_status:agent_status", "Ask the agent that lives on this machine."),
         )
     )
@@ -93,6 +94,14 @@ def make_app() -> App:
     )
     app.command(
         _group(
+            "workspace",
+            "Directories of runs on the hosts.",
+            list=(f"{here}.workspace:workspace_list", "Which run holds what, since when, why it is not gone."),
+            show=(f"{here}.workspace:workspace_show", "One workspace."),
+        )
+    )
+    app.command(
+        _group(
             "config",
             "The configuration file.",
             check=(f"{here}.config_check:config_check", "Say everything that is wrong with it."),
@@ -103,7 +112,7 @@ def make_app() -> App:
             "drill",
             "Incidents of real fleets, played against this version.",
             list=(f"{here}.drill:drill_list", "Name every drill."),
-            run=(f"{here}.drill:drill_run", "Play drills on virtual time: pass or fail."),
+            run=(f"{here}.drill:drill_run", "Play drills, on virtual time or on this host: pass or fail."),
         )
     )
     app.command(f"{here}.bench:bench", name="bench", help="Measure ours beside a baseline, in one run.")

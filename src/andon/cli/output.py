@@ -25,6 +25,7 @@ _STYLES = {
     "quarantined": "red",
     "success": "green",
     "pass": "green",
+    "skip": "yellow",
     "FAIL": "bold red",
     "failure": "red",
     "timed_out": "red",

@@ -49,6 +49,8 @@ class _Hold(msgspec.Struct, frozen=True, kw_only=True):
 
     failure: Failed
     until: float
+    sentence: str | None = None
+    """What an earlier process said of it, whole."""
 
 
 class Budget:
@@ -144,7 +146,7 @@ class Budget:
             # A longer pause that we were told of ourselves stays.
             if until > max(now.monotonic, self._hold.until if self._hold else 0.0):
                 failure = Failed(kind=FailureClass.RATE_LIMITED, status=None, message=view.degraded or "a pause")
-                self._hold = _Hold(failure=failure, until=until)
+                self._hold = _Hold(failure=failure, until=until, sentence=view.degraded)
 
     def _keep_away(
         self, ticket: Ticket, headers: Mapping[str, str], failed: Failed, now: Moment, *, quota_told: bool
@@ -235,6 +237,8 @@ def _degraded(
 ) -> tuple[str | None, float | None]:
     """What waits and why, and until when (monotonic)."""
     if hold is not None:
+        if hold.sentence is not None:
+            return hold.sentence, hold.until
         what = {
             FailureClass.UNAUTHORISED: "GitHub does not accept the credential, so nothing is sent for a while",
             FailureClass.RATE_LIMITED: "GitHub asked for a pause, so nothing is sent",

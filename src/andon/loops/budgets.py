@@ -18,7 +18,8 @@ class KeepBudgets:
 
     async def take_over(self) -> None:
         """Reads what the leader before knew; done before the first call of this one."""
-        self._fleet.github.restore(await self._fleet.store.read(budgets.all_budgets))
+        now = self._fleet.clock.now()
+        self._fleet.github.restore(await self._fleet.store.read(lambda known: budgets.handed_over(known, now)))
 
     async def run_once(self) -> float | None:
         """Writes down what has changed since the last pass."""

@@ -1,5 +1,7 @@
 """Loop "dispatch": one leader, one snapshot, one batch of claims a transaction (rules.dispatch)."""
 
+from datetime import datetime
+
 from andon.loops.fleet import Fleet
 from andon.model.rails import Rail
 from andon.store import pauses, slot_rests
@@ -29,13 +31,14 @@ class Dispatch:
             self._fleet.log.info(
                 "claim.reserved", claim=claim.id, job=claim.job_id, host=claim.host, slot=claim.slot, pool=claim.pool
             )
-        return 0.0 if done.more else await self._next_end()
+        return 0.0 if done.more else await self._next_end(done.left_until)
 
-    async def _next_end(self) -> float | None:
-        """Seconds until a slot has rested or a pause is over: nobody else would wake us for it."""
+    async def _next_end(self, left_until: datetime | None) -> float | None:
+        """Seconds until a slot has rested, a pause is over, or a job is left to an adopted runner no longer: nobody
+        else would wake us for it."""
         now = self._fleet.clock.now()
         ends = await self._fleet.store.read(
             lambda connection: (slot_rests.next_end(connection, now), pauses.next_end(connection, now))
         )
-        first = min((end for end in ends if end is not None), default=None)
+        first = min((end for end in (*ends, left_until) if end is not None), default=None)
         return None if first is None else max(0.05, (first - now).total_seconds())

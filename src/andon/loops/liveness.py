@@ -4,7 +4,7 @@ The lists are read seldom and conditionally, only where there is something of ou
 A list that failed, is empty, or lacks what is known to be at work ends the pass for its place (R30).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from andon.loops.fleet import Fleet
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
 from andon.rules.liveness_registrations import MOST, OTHERS_EVERY_S, is_plausible, read_period_s, why_kept
-from andon.store import claims, registrations
+from andon.store import adopted_slots, claims, registrations
 from andon.store.columns import to_micros
 from andon.store.registrations import Place, Sighting, Suspect
 from andon.store.transaction import Tx
@@ -35,28 +35,46 @@ class Registrations:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._due: dict[Place, float] = {}
+        self._adopted: frozenset[str] = frozenset()
+        """Adopted runners that were known at the last pass."""
         self._pages: dict[Place, int] = {}
         """What a whole read of a place costs when everything has changed."""
 
     async def run_once(self) -> float | None:
         """Reads what is due; gives the seconds until something is due again."""
         if self._fleet.lease() is None:
-            self._due, self._pages = {}, {}
+            self._due, self._pages, self._adopted = {}, {}, frozenset()
             return None
         now = self._fleet.clock.monotonic()
         ours, others = await self._places()
         for place in ours | others:
             self._due.setdefault(place, now + FIRST_AFTER_S)
+        unseen = await self._look_at_adopted(ours | others, now)
         self._due = {place: at for place, at in self._due.items() if place in ours or place in others}
         left = MOST
         for place in sorted((each for each, at in self._due.items() if at <= now), key=lambda each: self._due[each]):
             left -= await self._read(place, left)
             period = read_period_s(sum(self._pages.get(each, 1) for each in ours))
-            self._due[place] = now + (period if place in ours else max(period, OTHERS_EVERY_S))
+            often = place in ours or unseen
+            self._due[place] = now + (period if often else max(period, OTHERS_EVERY_S))
         for place in ours:
             # A place that gets work of ours is read often from then on.
             self._due[place] = min(self._due[place], now + read_period_s(sum(self._pages.get(p, 1) for p in ours)))
         return max(1.0, min(self._due.values()) - self._fleet.clock.monotonic()) if self._due else None
+
+    async def _look_at_adopted(self, places: Collection[Place], now: float) -> bool:
+        """Reads every place at once when an adopted runner is new: only GitHub knows its labels, and whether it is
+        reached. Gives whether one is in no list yet."""
+
+        def read(connection: Connection) -> tuple[frozenset[str], frozenset[str]]:
+            names = adopted_slots.names(connection)
+            return names, registrations.names_kept(connection) if names else frozenset()
+
+        names, listed = await self._fleet.store.read(read)
+        if names - self._adopted - listed:
+            self._due |= dict.fromkeys(places, now)
+        self._adopted = names
+        return bool(names - listed)
 
     async def _places(self) -> tuple[set[Place], set[Place]]:
         """Where there is something of ours, and the other places of the configuration."""
@@ -90,7 +108,8 @@ class Registrations:
 
     def _keep(self, tx: Tx, place: Place, items: Sequence[RunnerObject], most: int) -> list[Suspect] | None:
         """Keeps a whole list and orders what follows from it; None: it is not believed."""
-        seen = [each for each in items if each.name.startswith(self._prefix)]
+        adopted = adopted_slots.names(tx.connection)
+        seen = [each for each in items if each.name.startswith(self._prefix) or each.name in adopted]
         here = self._claims_here(claims.live_claims(tx.connection), place)
         working = registrations.at_work(tx.connection, here, tx.now)
         if not is_plausible({each.name for each in items}, [claim.runner_name for claim in working]):
@@ -98,6 +117,9 @@ class Registrations:
             return None if working else []
         sightings = [Sighting(name=each.name, runner_id=each.id, status=each.status, busy=each.busy) for each in seen]
         registrations.keep(tx, place, sightings, here)
+        if adopted:
+            carried = {each.name: [label.name for label in each.labels] for each in seen if each.name in adopted}
+            adopted_slots.assign_pools(tx, carried, self._fleet.config.pool)
         return self._remove_left_over(tx, place, most)
 
     def _claims_here(self, found: Sequence[Claim], place: Place) -> list[Claim]:

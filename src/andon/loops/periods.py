@@ -17,6 +17,7 @@ class Periods(msgspec.Struct, frozen=True, kw_only=True):
     incidents: float = 5.0
     knock: float = 5.0
     registrations: float = 60.0
+    withheld: float = 60.0
     leadership: Terms = TERMS
 
 

@@ -132,6 +132,42 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[SlotView, ...]
 
 
+class WorkspaceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace: the directory of one job of one attempt, as its host told of it last."""
+
+    id: str
+    host: str
+    slot: int | None
+    repository: str | None
+    run_id: int
+    attempt: int
+    job_key: str | None
+    """The workflow's key of the job (GITHUB_JOB)."""
+    job: int | None
+    """GitHub's id of the job; null: not known yet."""
+    conclusion: str | None
+    run: str
+    """How its run stands: queued, waiting, in_progress, completed or unknown."""
+    runner: str | None
+    path: str | None
+    state: str
+    """fresh, leased, draining, dead or trashed; a newer agent may say others."""
+    since: datetime | None
+    """Since when it is in `state`, by the host's clock."""
+    held_by: tuple[str, ...]
+    """What still holds it, in the agent's sentences."""
+    why: str
+    """Why it is not gone yet."""
+    overdue: bool
+    """Its job has been over for more than 10 minutes, and something still holds it."""
+    bytes: int | None
+    standalone: bool
+    """The job's hook made it by itself while the agent was away."""
+    made_at: datetime
+    told_at: datetime
+    """When its host told something new of it."""
+
+
 class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
     """A runner of ours, by our joined views of it."""
 

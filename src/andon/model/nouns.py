@@ -123,6 +123,35 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The newest sync that was applied; an older one changes nothing."""
     disk: tuple[dict[str, object], ...]
     enrolled_at: datetime
+    workspaces: int = 0
+    """How many workspaces it told of last."""
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace as its host told of it last (`model.workspaces`). Ours are only the two times at the end."""
+
+    host: str
+    id: str
+    run_id: int
+    attempt: int
+    repository: str | None
+    job_key: str | None
+    """The workflow's key of the job (GITHUB_JOB)."""
+    runner: str | None
+    slot: int | None
+    path: str | None
+    state: str
+    since: datetime | None
+    """Since when it is in `state`, by the host's clock."""
+    held_by: tuple[str, ...]
+    """Why it is not gone yet, in the agent's sentences."""
+    bytes: int | None
+    standalone: bool
+    """The hook made it by itself while the agent was away."""
+    made_at: datetime
+    """The first moment that we know it for."""
+    seen_at: datetime
+    """When the host last told something new of it."""
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,13 +90,32 @@ class EndReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace lease held on the host."""
+    """A workspace on the host and who holds it. What an older agent does not say is None."""
 
     id: str
     run_id: Whole
     attempt: Whole
     state: str
     bytes: Whole | None = None
+    slot: Whole | None = None
+    repository: str | None = None
+    job: str | None = None
+    """The workflow's key of the job (GITHUB_JOB)."""
+    runner: str | None = None
+    path: str | None = None
+    since: datetime | None = None
+    """Since when it is in this state."""
+    held_by: tuple[str, ...] = ()
+    """Why it is not gone yet, one sentence each."""
+    standalone: bool = False
+    """The hook made it by itself while the agent was away."""
+
+
+class JobWord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the control plane knows of the job behind a workspace."""
+
+    id: int
+    conclusion: str | None = None
 
 
 class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +172,9 @@ class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[ClaimOrder, ...] = ()
     stop: tuple[StopOrder, ...] = ()
     runs: dict[str, str] = {}
+    """For each run that the host's leases name: queued, waiting, in_progress, completed or unknown."""
+    jobs: dict[str, JobWord] = {}
+    """By the id of a lease: the job that ran there, where that is known."""
     probes: tuple[dict[str, Any], ...] = ()
     policy: dict[str, Any] = {}
     """`public_url` for notices in job logs."""

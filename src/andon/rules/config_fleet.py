@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from andon.model.config import Config, Owner, Pool
 from andon.rules.config_finding import Finding, refused, warning
+from andon.rules.config_workspace import check_workspace
 
 MAX_LABELS = 100
 """GitHub takes no more custom labels for one runner."""
@@ -113,3 +114,4 @@ def _check_pool(number: int, pool: Pool) -> Iterator[Finding]:
             *at,
             "repositories",
         )
+    yield from check_workspace(pool.workspace, *at)

@@ -5,7 +5,7 @@ Each is a warning: silence would be a promise that is not kept.
 
 from collections.abc import Iterator
 
-from andon.model.config import Agent, Config, Disk, Owner, Pool, Workspace
+from andon.model.config import Agent, Config, Disk, Owner, Pool
 from andon.rules.config_finding import Finding, KeyPath, warning
 
 
@@ -41,8 +41,8 @@ def _of_owner(at: KeyPath, owner: Owner) -> Iterator[Finding]:
 
 
 def _of_pool(at: KeyPath, pool: Pool) -> Iterator[Finding]:
-    if pool.workspace != Workspace():
-        yield _unserved("[pool.workspace]", *at, "workspace")
+    if pool.workspace.base != "none":
+        yield _unserved("base", *at, "workspace", "base")
     for number, _ in enumerate(pool.probe):
         yield _unserved("[[pool.probe]]", *at, "probe", number)
 

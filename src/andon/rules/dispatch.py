@@ -4,6 +4,7 @@ Waiting jobs come in groups of one owner and one pool, oldest first. Slots of a 
 round the owners by turns, so that a capped or unservable owner never holds up another (R18, R19).
 A job goes elsewhere than where it was given up, while there is an elsewhere, and a host whose starts fail
 gives its slots last: it is the emptiest host, and would draw every job again and again (T20, T26).
+What an idle adopted runner will take is left to it for a moment (`rules.adopted_slots`).
 Weights, priorities and lanes join in here later; the shape stays: snapshot -> decisions.
 """
 
@@ -15,6 +16,7 @@ from heapq import heappop, heappush
 import msgspec
 
 from andon.model.config import Pool
+from andon.rules.adopted_slots import Taker, Takers, WorkToLeave
 
 HOST_IS_TO_BLAME = 2
 """So many slots that fail speak against their host, and not each for itself (design.md section 4, "unit")."""
@@ -62,6 +64,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Live claims by owner."""
     host_load: Mapping[str, int]
     """Live claims by host, to spread the starts."""
+    takers: tuple[Taker, ...] = ()
+    """Adopted slots that stand idle."""
+    now: datetime | None = None
+    """When it was read; needed where there are takers."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +96,22 @@ class Withhold(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, object]
 
 
-Decision = Place | Withhold
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing is made for this job until then: an idle adopted runner will take it."""
+
+    job: WaitingJob
+    taker: Taker
+    until: datetime
+
+
+class LetLie(msgspec.Struct, frozen=True, kw_only=True):
+    """This adopted runner stood idle and did not take the job; it is served like any other."""
+
+    job: WaitingJob
+    taker: Taker
+
+
+Decision = Place | Withhold | Leave | LetLie
 
 
 def trusts(pool: Pool, job: WaitingJob) -> bool:
@@ -117,10 +138,14 @@ def decide(snapshot: Snapshot, policy: Policy) -> tuple[Decision, ...]:
         else:
             queues[job.pool][job.owner].append(job)
 
-    free = _FreeSlots(snapshot)
+    free, takers = _FreeSlots(snapshot), Takers(snapshot.takers)
     placed = 0
     for by_owner in queues.values():
         for job in _turns(by_owner):
+            if (left := _left(job, takers, snapshot.now)) is not None:
+                decisions.append(left)
+                if isinstance(left, Leave):
+                    continue
             cap = policy.max_slots.get(job.owner)
             if cap is not None and used.get(job.owner, 0) >= cap:
                 facts: dict[str, object] = {"max_slots": cap, "used": used.get(job.owner, 0)}
@@ -130,6 +155,18 @@ def decide(snapshot: Snapshot, policy: Policy) -> tuple[Decision, ...]:
                 placed += 1
                 decisions.append(Place(job=job, slot=slot))
     return tuple(decisions)
+
+
+def _left(job: WaitingJob, takers: Takers, now: datetime | None) -> Leave | LetLie | None:
+    if now is None:
+        return None
+    work = WorkToLeave(pool=job.pool, owner=job.owner, repository=job.repository, queued_at=job.queued_at)
+    answer = takers.ask(work)
+    if answer is None:
+        return None
+    if answer.left(now):
+        return Leave(job=job, taker=answer.taker, until=answer.until)
+    return LetLie(job=job, taker=answer.taker)
 
 
 class _FreeSlots:

@@ -56,6 +56,10 @@ class Follows(StrEnum):
     """GitHub is asked about job and runner at the claim's deadline, before anything is given up (loop:claims)."""
     REMOVE = "remove"
     """The registration is removed after its grace time, when its claim is over (loop:liveness)."""
+    RESTART = "restart"
+    """Adopted runners only: its agent starts the listener again, with back-off (R37)."""
+    NOT_COUNTED = "not_counted"
+    """Adopted runners only: no work is left to it, and nothing of it is ended."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,3 +158,17 @@ def judge(github: GitHubView, process: ProcessView, heartbeat: Heartbeat) -> Ver
         ):
             return row.verdict
     return Verdict(name="unknown", follows=Follows.WAIT, reason="no row of the table holds")
+
+
+def judge_adopted(github: GitHubView, process: ProcessView, heartbeat: Heartbeat) -> Verdict:
+    """The same for a persistent runner that its owner brought along: it has no claim, and is not ours to remove.
+
+    `process` is its listener's, or its job's while one lives.
+    """
+    if process is ProcessView.GONE and github is not GitHubView.BUSY:
+        reason = "its listener does not run"
+        return Verdict(name="listener_down", follows=Follows.RESTART, reason=reason)
+    found = judge(github, process, heartbeat)
+    if found.follows in (Follows.ASK, Follows.REMOVE):
+        return Verdict(name=found.name, follows=Follows.NOT_COUNTED, reason=found.reason)
+    return found

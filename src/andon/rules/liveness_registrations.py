@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from andon.model.nouns import Claim
+
 READ_EVERY_S = 240.0
 """How often a place with runners of ours is read, when that is cheap."""
 OTHERS_EVERY_S = 3600.0
@@ -25,7 +27,16 @@ GRACE = timedelta(minutes=10)
 MOST = 10
 """Removals that one pass orders; the rest waits for the next (R31)."""
 SETTLED_IN = timedelta(minutes=2)
-"""New runners may appear late in the list: a younger one's absence is no sign of a bad list."""
+"""New runners may appear late in the list (contract section 3): a younger one's absence is no sign of a bad list,
+and none that it is not registered."""
+
+
+def absence_counts_from(claim: Claim, ordered_at: datetime) -> datetime:
+    """From when on GitHub's word that it lists no runner of this claim counts (law 4): a removal was ordered at
+    `ordered_at`. A runner whose mint never answered may have been made until then, one that has its number was
+    made with the claim."""
+    made_by = ordered_at if claim.runner_id is None else claim.created_at
+    return made_by + SETTLED_IN
 
 
 def read_period_s(pages: int) -> float:

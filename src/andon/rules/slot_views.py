@@ -6,15 +6,18 @@ from andon.model.claim_states import ClaimState
 from andon.model.host_states import HostObserved, Intent
 from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotState
+from andon.rules.adopted_slots import KIND, AdoptedFact, adopted_state, not_online
 from andon.rules.slot_rest import rests
 
 
-def slot_state(slot: Slot, host: Host, claim: Claim | None, now: datetime) -> str:
+def slot_state(slot: Slot, host: Host, claim: Claim | None, now: datetime, adopted: AdoptedFact | None = None) -> str:
     """idle, starting, running, draining, quarantined, unavailable or unknown (interfaces.md section 6).
 
     A host that does not report says nothing about its slots: unknown, not idle and not down (R35,
-    R38).
+    R38). `adopted`: what GitHub says of an adopted slot's runner; without it that is unknown.
     """
+    if slot.kind == KIND:
+        return adopted_state(slot, host, adopted or AdoptedFact(), now)
     if host.observed is not HostObserved.REPORTING:
         return "unknown"
     if slot.state == SlotState.UNAVAILABLE.value:
@@ -42,8 +45,11 @@ def slot_state(slot: Slot, host: Host, claim: Claim | None, now: datetime) -> st
     return "idle"
 
 
-def closed_by(slot: Slot, host: Host | None, now: datetime) -> str | None:
-    """What keeps a slot from being claimed at all; None: it is open, whether it is taken or not."""
+def closed_by(slot: Slot, host: Host | None, now: datetime, adopted: AdoptedFact | None = None) -> str | None:
+    """What keeps a slot from taking work at all; None: it is open, whether it is taken or not.
+
+    `adopted`: as for `slot_state`; without it GitHub's view of an adopted slot is left aside.
+    """
     if host is None or host.observed is not HostObserved.REPORTING:
         return "silent"
     if slot.state == SlotState.UNAVAILABLE.value:
@@ -53,4 +59,6 @@ def closed_by(slot: Slot, host: Host | None, now: datetime) -> str | None:
     for intent in (Intent.QUARANTINED, Intent.DRAINING, Intent.CORDONED):
         if intent in (slot.intent, host.intent):
             return intent.value
-    return "resting" if rests(slot, now) else None
+    if rests(slot, now):
+        return "resting"
+    return not_online(slot, adopted) if slot.kind == KIND and adopted is not None else None

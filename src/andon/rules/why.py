@@ -42,7 +42,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     slots_open: int
     """Slots of the pool that may be claimed: open, on an open host that reports."""
     slots_free: int
-    """Of those, the idle ones without a claim."""
+    """Of those, the idle ones without a claim that a runner can be made on."""
+    adopted_idle: int = 0
+    """Adopted ones of the pool that stand idle; older jobs are left to them first."""
+    left_to: str | None = None
+    """The adopted runner that is expected to take this job."""
+    left_until: datetime | None = None
+    """When it is served like any other, should that runner not take it."""
     rested_at: datetime | None = None
     """When the first of those that rest after failed starts has rested; None: none rests."""
     hosts_silent: tuple[str, ...]
@@ -107,7 +113,25 @@ def _closed_facts(s: Situation) -> dict[str, Any]:
     return facts if s.rested_at is None else {**facts, "rested_at": s.rested_at.isoformat()}
 
 
+def _about_to_start(s: Situation) -> bool:
+    if s.claim_state is not None or s.left_until is not None:
+        return True
+    return s.slots_free > 0 and (s.position or 1) <= s.slots_free + s.adopted_idle
+
+
+def _starting_facts(s: Situation) -> dict[str, Any]:
+    facts: dict[str, Any] = {"claim": s.claim_state.value if s.claim_state else None}
+    if s.claim_state is None and s.left_until is not None:
+        facts |= {"left_to": s.left_to, "left_until": s.left_until.isoformat()}
+    return facts
+
+
 def _starting_text(s: Situation) -> str:
+    if s.claim_state is None and s.left_until is not None:
+        return (
+            f"Adopted runner {s.left_to} stands idle and is expected to take it; "
+            f"from {s.left_until:%H:%M:%S} UTC on it is served like any other job."
+        )
     if s.claim_state is None:
         return f"A slot of pool {_pool_name(s)} is free; the job is about to be claimed."
     return f"Its runner is starting ({s.claim_state.value})."
@@ -209,17 +233,17 @@ CAUSES: tuple[_Cause, ...] = (
     ),
     _Cause(
         name="starting",
-        holds=lambda s: _queued(s) and (s.claim_state is not None or (s.position or 1) <= s.slots_free),
+        holds=lambda s: _queued(s) and _about_to_start(s),
         text=_starting_text,
         until="the runner takes the job",
-        facts=lambda s: {"claim": s.claim_state.value if s.claim_state else None},
+        facts=_starting_facts,
     ),
     _Cause(
         name="busy",
         holds=_queued,
         text=lambda s: (
             f"The free slots of pool {_pool_name(s)} go to older jobs."
-            if s.slots_free
+            if s.slots_free or s.adopted_idle
             else f"All {s.slots_open} open slots of pool {_pool_name(s)} are taken.{_resting(s)}"
         ),
         until="a job of the pool ends",

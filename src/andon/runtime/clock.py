@@ -41,3 +41,8 @@ class SystemClock:
 
     def after(self, seconds: float, call: Callable[[], object]) -> Callable[[], object]:
         return asyncio.get_running_loop().call_later(max(0.0, seconds), call).cancel
+
+
+def seconds_since_boot() -> float:
+    """With the time the machine was asleep; nobody can set it, so ages that must not lie are measured by it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

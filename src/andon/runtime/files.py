@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import stat
 import tempfile
 from pathlib import Path
 from typing import Self
@@ -9,6 +11,9 @@ from typing import Self
 from andon.runtime.errors import Refused
 from andon.runtime.header_text import odd_in_header
 from andon.runtime.ids import new_secret
+
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\Z", re.DOTALL)
+"""What `write_atomically` and `PlaceKept` call a file until it is whole."""
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -30,6 +35,19 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, durable: 
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def clear_unfinished(folder: Path) -> int:
+    """Removes files in `folder` whose writer was ended before they had their name; returns how many.
+
+    Only where no writer can live. Raises OSError.
+    """
+    cleared = 0
+    for path in list(folder.iterdir()):
+        if _UNFINISHED.match(path.name) and stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+            cleared += 1
+    return cleared
 
 
 class PlaceKept:

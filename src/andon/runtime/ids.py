@@ -82,6 +82,11 @@ def system_random() -> random.Random:
     return random.Random(secrets.randbits(256))
 
 
+def new_mark() -> str:
+    """Ten small letters and digits that nobody had before: the end of a name that must be new."""
+    return secrets.token_hex(5)
+
+
 def new_secret(size: int = 32) -> str:
     """A fresh secret of `size` random bytes, safe in headers and files."""
     return secrets.token_urlsafe(size)

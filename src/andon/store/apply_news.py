@@ -21,7 +21,7 @@ from andon.rules.job_news import merge
 from andon.rules.limits import AFTER_THE_JOB, job_limit
 from andon.rules.names import canonical_repository
 from andon.rules.pools import is_ours, pool_for
-from andon.store import claims, hosts, jobs
+from andon.store import claims, hosts, jobs, workspaces
 from andon.store.claims import Change, advance
 from andon.store.columns import to_micros
 from andon.store.doubt import doubt
@@ -48,6 +48,8 @@ def apply_run_news(tx: Tx, news: RunNews, config: Config) -> None:
     if before is not None and before.status in (news.status, "completed"):
         # Late news of a run that is over changes nothing.
         return
+    if news.status == JobStatus.COMPLETED.value:
+        workspaces.wake_hosts_of_run(tx, news.id)
     tx.record(
         Entry(
             actor="github",

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from andon.model.claim_states import CLAIMS, LIVE, RECLAIMED, ClaimEvent, ClaimState
 from andon.model.config import Pool
+from andon.model.host_policy import HELD_BY_LABELS
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Claim, Host, Slot
@@ -26,13 +27,15 @@ from andon.model.wire import (
     SyncAnswer,
     SyncRequest,
 )
+from andon.rules.adopted_slots import KIND
 from andon.rules.limits import registration_limit
 from andon.rules.runner_causes import cause_of, says_more_with_its_job
-from andon.store import claims, hosts, jobs, outliving
+from andon.store import claims, hosts, jobs, outliving, workspaces
 from andon.store.claims import Change, advance
 from andon.store.doubt import doubt
 from andon.store.rails import would
 from andon.store.transaction import Tx
+from andon.store.withheld import held_without_its_listener
 
 RAN_A_JOB = "Running job: "
 """What a listener prints when it took a job; then GitHub's own word is likely on its way."""
@@ -46,6 +49,8 @@ def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool
     """Keeps the report and moves the claims that it speaks of."""
     actor = f"agent:{host.name}"
     hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version, disk=request.disk)
+    if request.leases is not None:
+        workspaces.save(tx, host, request.leases)
     vanished: Sequence[str] = ()
     if request.slots is not None:
         vanished = hosts.save_slots(tx, host.name, request.slots)
@@ -221,6 +226,10 @@ def wishes(
         StopOrder(claim=claim.id, generation=slot.generation or claim.generation)
         for claim, slot in _unwanted(connection, slots)
     )
+    if any(slot.kind == KIND for slot in slots):
+        policy = {**policy, HELD_BY_LABELS: held_without_its_listener(connection, host_name, now)}
+    # Older agents have no workspaces, and cost no look at them.
+    stands, of_leases = workspaces.words_for(connection, host_name) if host and host.workspaces else ({}, {})
     return SyncAnswer(
         ack=ack,
         resync=resync,
@@ -232,4 +241,6 @@ def wishes(
         # Ending a runner's process is an act: a rail that does not act leaves it (R98).
         stop=stops if mode == "act" else (),
         policy=policy,
+        runs=stands,
+        jobs=of_leases,
     )

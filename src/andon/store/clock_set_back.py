@@ -21,8 +21,9 @@ from andon.store.pauses import LONGEST_OF_OWNER
 from andon.store.schema import PENDING, claims, jobs, outbox, pauses, slots
 from andon.store.transaction import Tx
 
-LONGEST_ACT = timedelta(minutes=15)
-"""How long an act may go on waiting that our own clock dated: then it looks what is so, and waits anew by its rule."""
+LONGEST_ACT = timedelta(minutes=2)
+"""How long an act may go on waiting that our own clock dated: then it looks what is so, and waits anew by its rule.
+Much less than the 15 min in which everything has to be settled: what waits may hold every slot that there is."""
 _TIMED = (
     ClaimState.RESERVED,
     ClaimState.MINTED,

@@ -13,8 +13,8 @@ import msgspec
 from andon.model.claim_states import CLAIMS, ClaimState
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
-from andon.rules.dispatch import Place, Policy, Snapshot, WaitingJob, Withhold, decide
-from andon.store import claims, dispatch_postgres, hosts, jobs
+from andon.rules.dispatch import Leave, LetLie, Place, Policy, Snapshot, WaitingJob, Withhold, decide
+from andon.store import adopted_slots, claims, dispatch_postgres, hosts, jobs
 from andon.store.pause_trials import jobs_to_try
 from andon.store.pauses import paused_in, pauses
 from andon.store.transaction import Tx
@@ -34,6 +34,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """Claims that observe mode only journalled."""
     more: bool = False
     """The batch was full: look again at once."""
+    left_until: datetime | None = None
+    """When the first of the jobs that are left to adopted runners is left to it no longer."""
 
 
 def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
@@ -49,13 +51,22 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
     free = hosts.free_slots(connection, tx.now)
     slots_of = Counter(slot.pool for slot in free)
     by_owner, by_host = claims.live_counts(connection)
-    waiting: list[WaitingJob] = []
     known_pauses = pauses(connection)
-    for name, pool in policy.pools.items():
-        # One more than there are slots: it is the one whose withholding can be explained.
-        each = min(slots_of[name], policy.batch) + 1
-        slack = _most_withheld(policy, by_owner, each)
-        waiting += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name), slack=slack)
+
+    def oldest(more: Mapping[str, int]) -> list[WaitingJob]:
+        found: list[WaitingJob] = []
+        for name, pool in policy.pools.items():
+            # One more than there are slots: it is the one whose withholding can be explained.
+            each = min(slots_of[name], policy.batch) + 1 + more.get(name, 0)
+            slack = _most_withheld(policy, by_owner, each)
+            found += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name), slack=slack)
+        return found
+
+    waiting = oldest({})
+    adopted = adopted_slots.by_pool(connection) if waiting else None
+    if adopted:
+        # What is left to them stands before what is placed.
+        waiting = oldest(adopted)
     if free:
         waiting += jobs_to_try(connection, known_pauses, policy, tx.now)
     return Snapshot(
@@ -63,6 +74,8 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
         free=tuple(free),
         live_claims=by_owner,
         host_load=by_host,
+        takers=adopted_slots.takers(connection, tx.now) if adopted else (),
+        now=tx.now,
     )
 
 
@@ -88,9 +101,14 @@ def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
     for pool in policy.pools.values():
         if runs_to_learn and pool.trust != "any":
             _learn_runs(tx, pool.name)
+    left = min((each.until for each in decisions if isinstance(each, Leave)), default=None)
     if mode != "act":
         return Round(withheld=withheld, would=_would_claim(tx, places) if mode == "observe" else 0)
+    for each in decisions:
+        if isinstance(each, LetLie):
+            adopted_slots.let_lie(tx, each.taker, each.job.id)
     return Round(
+        left_until=left,
         claimed=reserve(tx, _new_claims(tx, places, fleet), policy),
         withheld=withheld,
         more=len(places) >= policy.batch,

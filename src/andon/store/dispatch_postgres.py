@@ -15,6 +15,7 @@ from psycopg.errors import UniqueViolation
 from andon.model.claim_states import CLAIMS, ClaimState
 from andon.model.nouns import Claim
 from andon.rules.dispatch import FreeSlot, Policy, Snapshot, WaitingJob
+from andon.store import adopted_slots
 from andon.store.columns import encode_json_bytes, from_micros, to_micros
 from andon.store.driver import Statement, driver_of, number
 from andon.store.jobs import GIVEN_UP
@@ -29,6 +30,7 @@ _LIVE = f"claims.{LIVE_CLAIM.text}"
 # `most`: an owner with a cap is read as far as his room goes, and one job further: the one that is
 # withheld. `slack`: how many withheld jobs can stand before jobs that can be placed. With several
 # pools an owner's room can be used up in another one first; then all that is read of him may be.
+# What adopted runners may take (`adopted`) stands before what is placed, so that much more is read.
 # Conditions on few rows are uncorrelated (NOT IN), so that the server reads each once and hashes it.
 _READ = Statement(
     "read_round",
@@ -48,9 +50,11 @@ free AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM claims WHERE claims.host = slots.host AND claims.slot = slots.slot AND {_LIVE})
 ),
 wanted AS (
-    SELECT given.*, least((SELECT count(*) FROM free WHERE free.pool = given.pool), $3::int) + 1 AS each,
-           (SELECT count(*) FROM given) > 1 AS several
-    FROM given
+    SELECT given.*, adopted, (SELECT count(*) FROM given) > 1 AS several,
+           least((SELECT count(*) FROM free WHERE free.pool = given.pool), $3::int) + 1 + adopted AS each
+    FROM given CROSS JOIN LATERAL (
+        SELECT count(*)::int AS adopted FROM slots WHERE kind = 'adopted' AND slots.pool = given.pool
+    ) AS persistent
 ),
 paused AS (
     SELECT pauses.owner, pauses.repository, wanted.pool
@@ -64,8 +68,9 @@ waiting(pool, owner) AS (
     FROM waiting WHERE owner IS NOT NULL
 ),
 limits AS MATERIALIZED (
-    SELECT owner, pool, least(each, room) AS most,
-           CASE WHEN room IS NULL THEN 0 WHEN several THEN least(each, room) ELSE (room <= each)::int END AS slack
+    SELECT owner, pool, least(each, room + adopted) AS most,
+           CASE WHEN room IS NULL THEN 0 WHEN several THEN least(each, room + adopted)
+                ELSE greatest(least(each, room + adopted) - room + 1, 0) END AS slack
     FROM waiting JOIN wanted USING (pool) LEFT JOIN (
         SELECT owner, greatest(cap - coalesce(used, 0), 0)::int + 1 AS room
         FROM caps LEFT JOIN (SELECT owner, sum(many) AS used FROM held GROUP BY owner) AS used USING (owner)
@@ -101,7 +106,8 @@ SELECT (SELECT json_agg(json_build_array(host, slot, pool, failed_starts, failin
             ) AS places
             GROUP BY found.id, host, slot ORDER BY found.id, host, slot
        ) AS given_up)::text,
-       EXISTS (SELECT FROM pauses WHERE until <= $4::bigint)
+       EXISTS (SELECT FROM pauses WHERE until <= $4::bigint),
+       EXISTS (SELECT FROM slots WHERE kind = 'adopted')
 """,
 )
 
@@ -122,7 +128,7 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
     values = (encode_json_bytes(pools), encode_json_bytes(caps), number(policy.batch), number(to_micros(tx.now)))
     with driver_of(tx.connection) as driver:
         found = driver.run(_READ, values)
-    free, waiting, held, unknown, given_up, tries = (found.get_value(0, column) for column in range(6))
+    free, waiting, held, unknown, given_up, tries, adopted = (found.get_value(0, column) for column in range(7))
     by_owner: dict[str, int] = {}
     by_host: dict[str, int] = {}
     for owner, host, many in _held.decode(held or b"[]"):
@@ -157,6 +163,8 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
         ),
         live_claims=by_owner,
         host_load=by_host,
+        takers=adopted_slots.takers(tx.connection, tx.now) if adopted == b"t" and waiting else (),
+        now=tx.now,
     )
     return seen, unknown == b"t"
 

@@ -9,14 +9,16 @@ from andon.model.claim_states import ClaimState
 from andon.model.config import Config
 from andon.model.delivery_states import NOT_HERE
 from andon.model.nouns import Claim, Host, Slot
+from andon.rules.adopted_slots import AdoptedFact, adopted_note
 from andon.rules.slot_rest import rest_text, rests
 from andon.rules.slot_views import slot_state
-from andon.store import budgets, claims, hosts, jobs
+from andon.store import adopted_slots, budgets, claims, hosts, jobs
 from andon.store.pauses import pause_of, pauses
 from andon.store.schema import NOT_OVER, deliveries, journal
 from andon.store.schema import hosts as hosts_table
 from andon.store.schema import jobs as jobs_table
 from andon.store.schema import slots as slots_table
+from andon.store.schema import workspaces as workspaces_table
 
 
 def host_views(connection: Connection, now: datetime, *, name: str | None = None) -> list[HostView]:
@@ -25,11 +27,18 @@ def host_views(connection: Connection, now: datetime, *, name: str | None = None
     by_host: dict[str, list[Slot]] = {}
     for slot in hosts.all_slots(connection, host=name):
         by_host.setdefault(slot.host, []).append(slot)
+    adopted = adopted_slots.facts(connection, [slot for slots in by_host.values() for slot in slots], now)
     found = [host for host in hosts.all_hosts(connection) if name is None or host.name == name]
-    return [_host(host, by_host.get(host.name, []), live, now) for host in found]
+    return [_host(host, by_host.get(host.name, []), live, adopted, now) for host in found]
 
 
-def _host(host: Host, slots: list[Slot], live: dict[tuple[str, int], Claim], now: datetime) -> HostView:
+def _host(
+    host: Host,
+    slots: list[Slot],
+    live: dict[tuple[str, int], Claim],
+    adopted: dict[tuple[str, int], AdoptedFact],
+    now: datetime,
+) -> HostView:
     return HostView(
         name=host.name,
         intent=host.intent.value,
@@ -39,18 +48,21 @@ def _host(host: Host, slots: list[Slot], live: dict[tuple[str, int], Claim], now
         version=host.version,
         boot_id=host.boot_id,
         disk=host.disk,
-        slots=tuple(_slot(slot, host, live.get((slot.host, slot.slot)), now) for slot in slots),
+        slots=tuple(
+            _slot(slot, host, live.get((slot.host, slot.slot)), adopted.get((slot.host, slot.slot)), now)
+            for slot in slots
+        ),
     )
 
 
-def _slot(slot: Slot, host: Host, claim: Claim | None, now: datetime) -> SlotView:
+def _slot(slot: Slot, host: Host, claim: Claim | None, adopted: AdoptedFact | None, now: datetime) -> SlotView:
     return SlotView(
         slot=slot.slot,
         kind=slot.kind,
         pool=slot.pool,
-        state=slot_state(slot, host, claim, now),
+        state=slot_state(slot, host, claim, now, adopted),
         intent=slot.intent.value,
-        job=claim.job_id if claim else None,
+        job=claim.job_id if claim else adopted.job if adopted else None,
         runner=claim.runner_name if claim else slot.runner,
         since=claim.since if claim else slot.since,
         failed_starts=slot.failed_starts,
@@ -189,9 +201,15 @@ def oldest_unbooted(connection: Connection) -> datetime | None:
 def slot_notes(connection: Connection, now: datetime, *, host: str | None = None) -> dict[tuple[str, int], str]:
     """(host, slot) -> why it takes no work: what the agent says of it, else until when it rests."""
     notes: dict[tuple[str, int], str] = {}
-    for slot in hosts.all_slots(connection, host=host):
+    here = hosts.all_slots(connection, host=host)
+    adopted = adopted_slots.facts(connection, here, now)
+    for slot in here:
+        fact = adopted.get((slot.host, slot.slot))
         if slot.note is not None:
             notes[slot.host, slot.slot] = slot.note
+        elif fact is not None:
+            if (note := adopted_note(slot, fact, now)) is not None:
+                notes[slot.host, slot.slot] = note
         elif slot.rests_until is not None and rests(slot, now):
             notes[slot.host, slot.slot] = rest_text(slot.failed_starts, slot.rests_until)
     return notes
@@ -207,4 +225,6 @@ def change_mark(connection: Connection) -> str:
     since = connection.execute(select(func.max(slots_table.c.since, type_=slots_table.c.since.type))).scalar_one()
     slots = connection.execute(select(func.count()).select_from(slots_table)).scalar_one()
     known = connection.execute(select(func.count()).select_from(hosts_table)).scalar_one()
-    return f"{line}/{since.isoformat() if since else ''}/{slots}/{known}"
+    told = workspaces_table.c.seen_at
+    held = connection.execute(select(func.count(), func.max(told, type_=told.type))).one()
+    return f"{line}/{since.isoformat() if since else ''}/{slots}/{known}/{held[0]}/{held[1] or ''}"

@@ -19,6 +19,7 @@ from andon.store.rails import would
 from andon.store.schema import hosts
 from andon.store.slot_rests import end_rests
 from andon.store.transaction import Tx
+from andon.store.withheld import agree
 
 _KINDS = {"cordon": "host.cordoned", "uncordon": "host.uncordoned"}
 
@@ -40,6 +41,8 @@ def change_intent(
     )
     if after is Intent.OPEN:
         end_rests(tx, host.name)
+    # From this moment on GitHub is to give its adopted runners no job, or may again.
+    agree(tx)
     tx.nudges |= {"dispatch", f"host:{host.name}"}
     return tx.record(_entry(host, event, after, actor, reason, evidence or {}))[0]
 

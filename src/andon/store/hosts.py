@@ -10,6 +10,7 @@ from andon.model.host_states import HostObserved, Intent
 from andon.model.journal import Entry
 from andon.model.nouns import Claim, Host, Slot
 from andon.model.wire import SlotReport, SlotState
+from andon.rules.adopted_slots import KIND
 from andon.rules.dispatch import FreeSlot
 from andon.store.bulk import insert_new
 from andon.store.columns import or_database_time
@@ -169,11 +170,13 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> list[str]:
     for report in reports:
         before = known.pop(report.slot, None)
         same = before is not None and (before.state, before.claim) == (report.state.value, report.claim)
+        # A persistent runner that took a job can be counted on again; of others the end of their claim says it.
+        works = report.kind == KIND and report.state is SlotState.RUNNING
         told = Slot(
             host=host,
             slot=report.slot,
             kind=report.kind,
-            pool=report.pool,
+            pool=report.pool or _pool_known(report, before),
             intent=before.intent if before else Intent.OPEN,
             state=report.state.value,
             claim=report.claim,
@@ -181,17 +184,26 @@ def save_slots(tx: Tx, host: str, reports: tuple[SlotReport, ...]) -> list[str]:
             runner=report.runner,
             note=report.note,
             since=before.since if before is not None and same else tx.now,
-            failed_starts=before.failed_starts if before else 0,
-            rests_until=before.rests_until if before else None,
+            failed_starts=before.failed_starts if before and not works else 0,
+            rests_until=before.rests_until if before and not works else None,
         )
         if told != before:
             changed.append(to_columns(told))
-        if not same and report.state is SlotState.IDLE:
+        if not same and (report.state is SlotState.IDLE or report.kind == KIND):
             tx.nudges.add("dispatch")
+        if report.kind == KIND and not told.pool:
+            # GitHub's list of runners has its labels, and they say which pool it serves.
+            tx.nudges.add("registrations")
     upsert_all(tx.connection, slots, changed, key=("host", "slot"))
     for gone in known:
         tx.connection.execute(delete(slots).where(slots.c.host == host, slots.c.slot == gone))
     return vanished
+
+
+def _pool_known(report: SlotReport, before: Slot | None) -> str:
+    """The pool of an adopted slot whose agent knows none: what its runner's labels gave."""
+    same = before is not None and (before.kind, before.runner) == (report.kind, report.runner)
+    return before.pool if before is not None and same and report.kind == KIND else ""
 
 
 _REPORTED = Prepared(

@@ -18,10 +18,11 @@ from andon.model.journal import Line
 from andon.model.nouns import Claim, Host, Job, Run, Slot
 from andon.model.rails import Rail
 from andon.model.wire import SlotState
+from andon.rules.adopted_slots import KIND, AdoptedFact, Taker, WorkToLeave, left_to
 from andon.rules.dispatch import WaitingJob, trusts
 from andon.rules.slot_views import closed_by
 from andon.rules.why import Situation, Why, why
-from andon.store import claims, hosts, jobs
+from andon.store import adopted_slots, claims, hosts, jobs
 from andon.store.pause_trials import is_being_tried
 from andon.store.pauses import Pause, pause_of, pauses
 from andon.store.rail_gate import Modes, modes
@@ -46,6 +47,10 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     reserved: tuple[Claim, ...]
     """Live claims whose runner is yet to be minted."""
     modes: Modes
+    adopted: dict[tuple[str, int], AdoptedFact] = {}
+    """What GitHub says of the runners of adopted slots."""
+    takers: tuple[Taker, ...] = ()
+    """Adopted slots that stand idle."""
 
 
 def surroundings(connection: Connection, config: Config, now: datetime) -> Surroundings:
@@ -54,16 +59,20 @@ def surroundings(connection: Connection, config: Config, now: datetime) -> Surro
     used: dict[str, int] = {}
     for claim in live:
         used[claim.owner] = used.get(claim.owner, 0) + 1
+    slots = tuple(hosts.all_slots(connection))
+    adopted = adopted_slots.facts(connection, slots, now)
     return Surroundings(
         config=config,
         now=now,
         hosts={host.name: host for host in hosts.all_hosts(connection)},
-        slots=tuple(hosts.all_slots(connection)),
+        slots=slots,
         held=frozenset((claim.host, claim.slot) for claim in live),
         used=used,
         pauses=tuple(pauses(connection)),
         reserved=tuple(claim for claim in live if claim.state is ClaimState.RESERVED),
         modes=modes(connection, config.rails.mode),
+        adopted=adopted,
+        takers=adopted_slots.takers(connection, now) if adopted else (),
     )
 
 
@@ -72,13 +81,21 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
     pool = next((each for each in around.config.pool if each.name == job.pool), None)
     owner = next((each for each in around.config.owner if each.login.lower() == job.owner.lower()), None)
     mine = [slot for slot in around.slots if slot.pool == job.pool]
-    closed = {(slot.host, slot.slot): closed_by(slot, around.hosts.get(slot.host), around.now) for slot in mine}
+    closed = {
+        (slot.host, slot.slot): closed_by(
+            slot, around.hosts.get(slot.host), around.now, around.adopted.get((slot.host, slot.slot))
+        )
+        for slot in mine
+    }
     open_ = [slot for slot in mine if closed[slot.host, slot.slot] is None]
-    free = [slot for slot in open_ if slot.state == SlotState.IDLE.value and (slot.host, slot.slot) not in around.held]
+    jit = [slot for slot in open_ if slot.kind != KIND]
+    free = [slot for slot in jit if slot.state == SlotState.IDLE.value and (slot.host, slot.slot) not in around.held]
     needs_run = pool is not None and pool.trust != "any"
     pause = pause_of(around.pauses, job.owner, job.repository, job.pool or "")
     live = claim if claim is not None and claim.state in LIVE else None
     waits = job.status is JobStatus.QUEUED and live is None and job.pool is not None
+    work = _work(job)
+    left = left_to(around.takers, work, position) if waits and position is not None else None
     return why(
         Situation(
             job=job.id,
@@ -99,6 +116,9 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
             slots_closed=Counter(cause for cause in closed.values() if cause is not None),
             slots_open=len(open_),
             slots_free=len(free),
+            adopted_idle=sum(1 for taker in around.takers if taker.pool == job.pool),
+            left_to=f"{left.taker.runner} on {left.taker.host}" if left and left.left(around.now) else None,
+            left_until=left.until if left and left.left(around.now) else None,
             rested_at=min(
                 (slot.rests_until for slot in mine if slot.rests_until and closed[slot.host, slot.slot] == "resting"),
                 default=None,
@@ -140,6 +160,11 @@ def positions(connection: Connection, found: Sequence[Job]) -> dict[int, int]:
     )
     rows = connection.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_([job.id for job in wanted])))
     return {row.id: row.place for row in rows}
+
+
+def _work(job: Job) -> WorkToLeave:
+    queued_at = job.queued_at or job.created_at
+    return WorkToLeave(pool=job.pool or "", owner=job.owner, repository=job.repository, queued_at=queued_at)
 
 
 def _as_waiting(job: Job, run: Run | None) -> WaitingJob:

@@ -9,6 +9,7 @@ from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.ids import Ids
 from andon.runtime.logging import Logger
+from andon.store.database_clock import DatabaseClock
 from andon.store.listener import Listener
 from andon.store.migrate import migrate
 from andon.store.postgres import PostgresDatabase, server_address
@@ -51,7 +52,7 @@ def open_store(database: str, data: Path, *, clock: Clock, ids: Ids, log: Logger
         where = server_address(database)
         shared = PostgresDatabase(database, lambda engine: migrate(engine, where), replica=replica)
         return Opened(
-            store=Store(shared, clock, ids, database_time=True),
+            store=Store(shared, DatabaseClock(clock), ids, database_time=True),
             shared=True,
             where=where,
             listen=lambda wake: Listener(database, replica=replica, wake=wake, clock=clock, log=log),

@@ -4,7 +4,7 @@
 count lie in the database, so they are the same for every replica, and after every restart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,7 @@ from andon.model.journal import Entry
 from andon.model.rails import Rail, RailMode
 from andon.rules.rails import CAPS, EVENT_ENDS, TICK, Admission, kinds_on, stricter
 from andon.store.announcements import EVERYTHING
-from andon.store.prepared import Records
+from andon.store.prepared import Prepared, Records
 from andon.store.rails import let_go, mode_since
 from andon.store.schema import hosts, rails, slots
 from andon.store.transaction import Tx
@@ -59,6 +59,7 @@ class RailState(msgspec.Struct, frozen=True, kw_only=True):
 
 # Made once: every act, every round and every sync asks.
 _ALL = Records(select(rails).order_by(rails.c.rail), RailState)
+_SWITCHED = Prepared(select(rails.c.rail, rails.c.switch).where(rails.c.switch.is_not(None)))
 _OF_RAIL = Records(select(rails).where(rails.c.rail == bindparam("rail")), RailState)
 
 
@@ -120,6 +121,12 @@ def switch_views(connection: Connection, fleet: Mode, now: datetime) -> tuple[Sw
 def mode_of(connection: Connection, rail: Rail, fleet: Mode) -> RailMode:
     """What one rail may do now."""
     return stricter(fleet, _state(connection, rail).switch)
+
+
+def modes_of(connection: Connection, wanted: Collection[Rail], fleet: Mode) -> Mapping[Rail, RailMode]:
+    """What some rails may do now, by one query: every sync asks."""
+    switched: dict[str, RailMode] = {rail: switch for rail, switch in _SWITCHED.all(connection)}
+    return {rail: stricter(fleet, switched.get(rail.value)) for rail in wanted}
 
 
 def admit(tx: Tx, rail: Rail, fleet: Mode) -> Admission:

@@ -87,6 +87,14 @@ def places_kept(connection: Connection) -> set[tuple[str, str]]:
     return {(owner, repository) for owner, repository in _KEPT.all(connection)}
 
 
+_NAMES = Prepared(select(registrations.c.name))
+
+
+def names_kept(connection: Connection) -> frozenset[str]:
+    """The names of all entries."""
+    return frozenset(name for (name,) in _NAMES.all(connection))
+
+
 def at_work(connection: Connection, live: Sequence[Claim], now: datetime) -> list[Claim]:
     """Of the live claims those whose runner listens or works, by the report of a host that reports, for a
     while already."""

@@ -5,7 +5,7 @@ unless its claim was over only after that list was read.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
@@ -15,11 +15,11 @@ from andon.model.claim_states import LIVE, ClaimState
 from andon.model.host_states import HostObserved
 from andon.model.nouns import Claim, Host, Registration, Slot
 from andon.model.wire import SlotState
-from andon.rules.liveness import GitHubView, Heartbeat, ProcessView, Verdict, judge
-from andon.store import claims, hosts, registrations
+from andon.rules.adopted_slots import KIND
+from andon.rules.liveness import GitHubView, Heartbeat, ProcessView, Verdict, judge, judge_adopted
+from andon.store import adopted_slots, claims, hosts, registrations
 
-READ_LATELY = timedelta(minutes=15)
-"""A list that was read longer ago says nothing of now."""
+READ_LATELY = adopted_slots.READ_LATELY
 _PROCESSES = {
     SlotState.STARTING.value: ProcessView.STARTING,
     SlotState.LISTENING.value: ProcessView.LISTENING,
@@ -46,9 +46,12 @@ class JoinedRunner(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     claim: Claim | None
     """What it was made for, live or over."""
+    adopted: Slot | None = None
+    """The slot of a persistent runner: nothing of ours was made for it."""
 
     def view(self) -> RunnerView:
         """As the API gives it, whose process only lives or not."""
+        place = self.claim or self.adopted
         told = self.process in (ProcessView.GONE, ProcessView.UNKNOWN)
         return RunnerView(
             id=self.runner_id,
@@ -58,8 +61,8 @@ class JoinedRunner(msgspec.Struct, frozen=True, kw_only=True):
             process=self.process.value if told else "alive",
             heartbeat=self.heartbeat.value,
             verdict=self.verdict.name,
-            host=self.claim.host if self.claim is not None else None,
-            slot=self.claim.slot if self.claim is not None else None,
+            host=place.host if place is not None else None,
+            slot=place.slot if place is not None else None,
         )
 
 
@@ -74,14 +77,17 @@ def runner_views(connection: Connection, now: datetime) -> list[RunnerView]:
     listed = registrations.all_registrations(connection)
     live = claims.live_claims(connection)
     known = _known(hosts.all_hosts(connection), hosts.all_slots(connection), now)
-    return [each.view() for each in _joined(connection, live, listed, known)]
+    adopted = _adopted(connection, known)
+    others = {name: each for name, each in listed.items() if name not in {one.name for one in adopted}}
+    return [each.view() for each in (*_joined(connection, live, others, known), *adopted)]
 
 
 def runners_of_host(connection: Connection, name: str, now: datetime) -> list[JoinedRunner]:
     """The runners of one host, those of live claims first."""
     listed = registrations.registrations_on(connection, name)
     live = claims.live_claims(connection, host=name)
-    return _joined(connection, live, listed, _known_of(connection, name, now))
+    known = _known_of(connection, name, now)
+    return _joined(connection, live, listed, known) + _adopted(connection, known)
 
 
 def runner_of_claim(connection: Connection, claim: Claim, now: datetime) -> JoinedRunner | None:
@@ -120,6 +126,40 @@ def _joined(
         for each in left
         if not _over_since_it_was_read(each, behind.get(each.name), known)
     ]
+
+
+_OF_ADOPTED = {
+    **_PROCESSES,
+    # Its listener lives between jobs.
+    SlotState.IDLE.value: ProcessView.LISTENING,
+    SlotState.UNAVAILABLE.value: ProcessView.GONE,
+}
+
+
+def _adopted(connection: Connection, known: _Known) -> list[JoinedRunner]:
+    """The runners of adopted slots."""
+    here = [slot for slot in known.slots.values() if slot.kind == KIND and slot.runner]
+    listed = adopted_slots.registrations_of(connection, here)
+    return [_join_adopted(slot, listed.get(slot.runner or ""), known) for slot in here]
+
+
+def _join_adopted(slot: Slot, listed: Registration | None, known: _Known) -> JoinedRunner:
+    host = known.hosts.get(slot.host)
+    heartbeat = _HEARTBEATS[host.observed] if host is not None else Heartbeat.UNKNOWN
+    fresh = heartbeat is Heartbeat.FRESH
+    process = _OF_ADOPTED.get(slot.state, ProcessView.UNKNOWN) if fresh else ProcessView.UNKNOWN
+    github = adopted_slots.github_view(slot, listed, known.now)
+    return JoinedRunner(
+        name=slot.runner or "",
+        runner_id=listed.runner_id if listed is not None else None,
+        github=github,
+        github_told_at=listed.read_at if listed is not None and github is not GitHubView.UNKNOWN else None,
+        process=process,
+        heartbeat=heartbeat,
+        verdict=judge_adopted(github, process, heartbeat),
+        claim=None,
+        adopted=slot,
+    )
 
 
 def _over_since_it_was_read(listed: Registration, claim: Claim | None, known: _Known) -> bool:

@@ -184,6 +184,8 @@ hosts = Table(
     Column("seq", BigInteger, nullable=False),
     Column("disk", Json, nullable=False),
     Column("enrolled_at", Instant, nullable=False),
+    # How many rows of `workspaces` are its: a host without any costs no look at them.
+    Column("workspaces", Integer, nullable=False, server_default="0"),
 )
 
 host_tokens = Table(
@@ -230,6 +232,52 @@ slots = Table(
     Column("rests_until", Instant),
 )
 Index("ix_slots_pool", slots.c.pool)
+ADOPTED = slots.c.kind == literal_column("'adopted'")
+"""Slots of persistent runners. Most fleets have none, and then a look at them costs nothing."""
+Index("ix_slots_adopted", slots.c.runner, sqlite_where=ADOPTED, postgresql_where=ADOPTED)
+
+withheld_runners = Table(
+    "withheld_runners",
+    metadata,
+    # Adopted runners of slots that are not open: what was taken from each at GitHub, written down before it was.
+    Column("host", String, primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("runner", String, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("repository", String, nullable=False),
+    Column("runner_id", BigInteger),
+    Column("labels", Json, nullable=False),
+    Column("group_id", BigInteger),
+    Column("reason", String),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    # As the host's newest list of them says: what that does not name any more is gone from here too.
+    Column("host", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("run_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("repository", String),
+    # The workflow's key of the job (GITHUB_JOB): not its id at GitHub, and not unique in a matrix.
+    Column("job_key", String),
+    Column("runner", String),
+    Column("slot", Integer),
+    Column("path", String),
+    Column("state", String, nullable=False),
+    Column("since", Instant),
+    Column("held_by", Json, nullable=False),
+    Column("bytes", BigInteger),
+    Column("standalone", Boolean, nullable=False),
+    # The first moment that we know it for; and when the host last told something new of it.
+    Column("made_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+Index("ix_workspaces_run", workspaces.c.run_id)
 
 pauses = Table(
     "pauses",
@@ -335,6 +383,8 @@ budgets = Table(
     Column("degraded", String),
     Column("until", Instant),
     Column("held", Boolean, nullable=False),
+    # By the clock that dated the rest: it may have been wrong. None: written by a version that did not note it.
+    Column("noted_at", Instant),
 )
 
 rails = Table(

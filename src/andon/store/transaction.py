@@ -16,6 +16,7 @@ from andon.store.announcements import note
 from andon.store.answering import Answering, Away
 from andon.store.bulk import insert_new
 from andon.store.database import Closed, Database, Unavailable
+from andon.store.database_clock import DatabaseClock
 from andon.store.schema import journal, outbox
 
 T = TypeVar("T")
@@ -35,11 +36,14 @@ class Tx:
         *,
         database_time: bool = False,
         lease_clock: Clock | None = None,
+        heard: Callable[[datetime], None] = lambda at: None,
     ) -> None:
+        """`heard` is told what the database says the time is, whenever it is asked."""
         self.connection = connection
         self.now = now
         self.ids = ids
         self._database_time, self._lease_clock = database_time, lease_clock
+        self._heard = heard
         self.nudges: set[str] = set()
         """Names of loops that have something to do now; `host:NAME` wakes that host's held sync."""
         self._lines: list[dict[str, Any]] = []
@@ -48,8 +52,11 @@ class Tx:
     def lease_time(self) -> datetime:
         """The moment by which leases run out: the database's, where several machines share it."""
         if not self._database_time:
-            return self.now if self._lease_clock is None else self._lease_clock.now()
-        return _of_database(self.connection)
+            at = self.now if self._lease_clock is None else self._lease_clock.now()
+        else:
+            at = _of_database(self.connection)
+        self._heard(at)
+        return at
 
     def time_to_write(self) -> datetime | None:
         """The same moment for `columns.or_database_time`: None where the database puts it in by itself, so that
@@ -140,9 +147,10 @@ class Store:
         lease_clock: Clock | None = None,
     ) -> None:
         """`database_time`: leases run by the database's own clock; `lease_clock` plays that clock where the
-        database has none."""
+        database has none. `clock` is a `DatabaseClock` where others share the database."""
         self.database = database
-        self._clock = clock
+        self.clock = clock
+        """By which everything here is dated, and has to be judged."""
         self._ids = ids
         self._database_time, self._lease_clock = database_time, lease_clock
         self._wake: Callable[[Iterable[str]], None] = lambda names: None
@@ -176,12 +184,14 @@ class Store:
 
         def run(connection: Connection) -> T:
             nonlocal lines
+            self._ask_the_time(connection)
             tx = Tx(
                 connection,
-                self._clock.now(),
+                self.clock.now(),
                 self._ids,
                 database_time=self._database_time,
                 lease_clock=self._lease_clock,
+                heard=self._hear,
             )
             result = work(tx)
             tx.finish()
@@ -201,11 +211,25 @@ class Store:
         """`Tx.lease_time` for who only reads."""
         if self._database_time:
             return _of_database(connection)
-        return (self._lease_clock or self._clock).now()
+        return (self._lease_clock or self.clock).now()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on one consistent snapshot. Raises Unavailable as `write` does."""
-        return await _watched(self._reads, self.database.read(work))
+
+        def run(connection: Connection) -> T:
+            self._ask_the_time(connection)
+            return work(connection)
+
+        return await _watched(self._reads, self.database.read(run))
+
+    def _ask_the_time(self, connection: Connection) -> None:
+        """Asks the database where our own clock cannot tell what passed since it was asked last."""
+        if isinstance(self.clock, DatabaseClock) and self.clock.doubtful:
+            self.clock.hear(self.lease_time(connection))
+
+    def _hear(self, at: datetime) -> None:
+        if isinstance(self.clock, DatabaseClock):
+            self.clock.hear(at)
 
     def close(self) -> None:
         """Closes the database."""

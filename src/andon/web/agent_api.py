@@ -1,18 +1,18 @@
 """The agents' API: the sync (interfaces.md section 5)."""
 
 import asyncio
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from andon.model.host_policy import policy_for_hosts
 from andon.model.rails import Rail
 from andon.model.wire import HOLD_SECONDS, MAX_SYNC_BYTES, SEQ_HEADER, WIRE_VERSION, SyncAnswer, SyncRequest
 from andon.rules.rails import tell
 from andon.runtime.loop import wait_for_nudge
-from andon.store import hosts, rail_gate
+from andon.store import adopted_slots, hosts, rail_gate
 from andon.store.apply_sync import apply_report, note_withheld_stops, wishes
 from andon.store.host_intents import ClockMoved, follow_clock
 from andon.store.transaction import Tx
@@ -77,20 +77,24 @@ class AgentApi:
     ) -> Response:
         nudge = control.host_nudge(report.host)
         deadline = control.clock.monotonic() + HOLD_SECONDS
-        policy: dict[str, Any] = {"public_url": control.public_url}
+        policy = policy_for_hosts(control.public_url, control.config.pool)
+        fleet = control.config.rails.mode
         token = bearer(request) or ""
 
         def look(connection: Connection) -> SyncAnswer | None:
             if hosts.host_of_token(connection, token) != report.host:
                 return None
+            modes = rail_gate.modes_of(connection, (Rail.RESCUE, Rail.GUARD), fleet)
+            slots = adopted_slots.pools_on(connection, report.host)
+            told = msgspec.structs.replace(policy, guard=modes[Rail.GUARD], slot_pools=slots)
             return wishes(
                 connection,
                 report.host,
                 now=control.clock.now(),
                 ack=report.seq,
                 resync=resync,
-                policy=policy,
-                mode=rail_gate.mode_of(connection, Rail.RESCUE, control.config.rails.mode),
+                policy=msgspec.to_builtins(told),
+                mode=modes[Rail.RESCUE],
             )
 
         while True:
@@ -164,4 +168,4 @@ def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tup
 
 
 def _digest(wish: SyncAnswer) -> bytes:
-    return msgspec.json.encode((wish.intent, wish.claims, wish.stop, wish.runs, wish.probes))
+    return msgspec.json.encode((wish.intent, wish.claims, wish.stop, wish.runs, wish.jobs, wish.probes))

@@ -7,12 +7,13 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from andon.model.api import HostView
+from andon.model.api import HostView, WorkspaceView
 from andon.model.host_states import HostObserved
 from andon.model.incident_kinds import IncidentCode
 from andon.model.nouns import Incident
 from andon.store import fleet_views, incidents, jobs, journal
 from andon.store.runner_views import runners_of_host
+from andon.store.workspace_views import Filter, list_workspaces
 from andon.web.answers import Refusal
 from andon.web.control_plane import control_plane
 from andon.web.html_answers import html
@@ -21,6 +22,7 @@ from andon.web.slot_cells import Cell, cells
 from andon.web.story_lines import StoryLine, story_lines
 
 SHOWN_LINES = 50
+SHOWN_WORKSPACES = 200
 
 
 class HostStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,7 @@ class HostStory(msgspec.Struct, frozen=True, kw_only=True):
     runners: tuple[RunnerRow, ...]
     incidents: tuple[Incident, ...]
     """Those that are not closed: of this host, and of the whole fleet while this host is silent."""
+    workspaces: tuple[WorkspaceView, ...]
     lines: tuple[StoryLine, ...]
 
 
@@ -47,6 +50,7 @@ def read_host(connection: Connection, name: str, now: datetime) -> HostStory | N
         cells=cells(host, on_slots, fleet_views.slot_notes(connection, now, host=name)),
         runners=tuple(runner_row(each) for each in runners_of_host(connection, name, now)),
         incidents=tuple(each for each in incidents.live(connection) if _concerns(each, host)),
+        workspaces=tuple(list_workspaces(connection, Filter(host=name), now, SHOWN_WORKSPACES)),
         lines=story_lines(journal.newest(connection, SHOWN_LINES, host=name)),
     )
 
@@ -72,4 +76,12 @@ async def host_page(request: Request) -> Response:
     found = await control.degradation.read_in_time(lambda connection: read_host(connection, name, now))
     if found is None:
         raise Refusal(404, f'No host "{name[:80]}" is enrolled here.', "The board lists every host.")
-    return html(request, "host.html", now=now, found=found, host=found.host, lamp=lamp(found.host))
+    return html(
+        request,
+        "host.html",
+        now=now,
+        found=found,
+        host=found.host,
+        lamp=lamp(found.host),
+        most_workspaces=SHOWN_WORKSPACES,
+    )

@@ -9,18 +9,20 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from andon.model.api import JobView
+from andon.model.api import JobView, WorkspaceView
 from andon.model.claim_states import ClaimState
 from andon.model.nouns import Claim, Job
 from andon.rules.runner_causes import Cause, cause_of_claim
 from andon.store import claims, job_views, jobs, journal
 from andon.store.runner_views import runner_of_claim
+from andon.store.workspace_views import workspaces_of_job
 from andon.web.answers import Refusal
 from andon.web.control_plane import ControlPlane, control_plane
 from andon.web.html_answers import html
 from andon.web.runner_rows import RunnerRow, runner_row
 from andon.web.story_lines import StoryLine, story_lines
 from andon.web.time_spent import MEANING, Span, bars, time_spent
+from andon.web.workspace_links import workspace_link
 
 _BOUND = (ClaimState.BUSY, ClaimState.SETTLED)
 """States in which GitHub named the job of a claim's runner."""
@@ -36,6 +38,7 @@ class JobStory(msgspec.Struct, frozen=True, kw_only=True):
     """Of the claims that are live, by the claim's id."""
     story: tuple[StoryLine, ...]
     spans: tuple[Span, ...]
+    workspaces: tuple[WorkspaceView, ...]
 
 
 def read_story(connection: Connection, control: ControlPlane, job_id: int, now: datetime) -> JobStory | None:
@@ -57,6 +60,7 @@ def read_story(connection: Connection, control: ControlPlane, job_id: int, now: 
         runners={claim_id: runner_row(runner) for claim_id, runner in alive if runner is not None},
         story=story_lines(lines),
         spans=time_spent(job, lines, now),
+        workspaces=tuple(workspaces_of_job(connection, job, now)),
     )
 
 
@@ -101,6 +105,9 @@ async def job_page(request: Request) -> Response:
     control = control_plane(request)
     given = str(request.path_params["id"])
     if not given.isascii() or not given.isdigit() or len(given) > 18:
+        led_on = await workspace_link(request, given)
+        if led_on is not None:
+            return led_on
         raise Refusal(404, f'There is no job "{given[:40]}": job ids are numbers.', "Follow a link on the board.")
     now = control.clock.now()
     found = await control.degradation.read_in_time(lambda connection: read_story(connection, control, int(given), now))

@@ -24,10 +24,11 @@ from andon.model.api import (
     StatusView,
     SweepView,
     SwitchView,
+    WorkspaceView,
 )
 from andon.model.incident_states import IncidentState
 from andon.model.why import Why
-from andon.store import fleet_views, incidents, job_views, jobs, journal, rail_gate, runner_views
+from andon.store import fleet_views, incidents, job_views, jobs, journal, rail_gate, runner_views, workspace_views
 from andon.store.job_views import Filter
 from andon.web.answers import Refusal, answer
 from andon.web.auth import require_reader
@@ -286,6 +287,33 @@ async def get_incident(request: Request) -> Response:
     return answer(incidents.view(found))
 
 
+async def list_workspaces(request: Request) -> Response:
+    """Workspaces by host and id: which run holds what, since when, and why it is not gone yet."""
+    require_reader(request)
+    control, limit, asked = control_plane(request), _limit(request), request.query_params
+    host, _, id = asked.get("cursor", "").partition("/")
+    wanted = workspace_views.Filter(
+        host=asked.get("host"), repository=asked.get("repository"), state=asked.get("state")
+    )
+    now = control.clock.now()
+    found = await _read(
+        control, lambda connection: workspace_views.list_workspaces(connection, wanted, now, limit, (host, id))
+    )
+    after = f"{found[-1].host}/{found[-1].id}" if len(found) == limit else None
+    return answer(Page[WorkspaceView](items=tuple(found), next=after))
+
+
+async def get_workspace(request: Request) -> Response:
+    """One workspace."""
+    require_reader(request)
+    wanted, control = str(request.path_params["id"]), control_plane(request)
+    now = control.clock.now()
+    found = await _read(control, lambda connection: workspace_views.workspace(connection, wanted, now))
+    if found is None:
+        raise Refusal(404, f'No workspace "{wanted[:80]}" is known here.', "It may be gone, or not told of yet.")
+    return answer(found)
+
+
 async def list_switches(request: Request) -> Response:
     """The rails of automatic acts: what each may do, and how much of its cap is used."""
     require_reader(request)
@@ -348,5 +376,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         path="/api/v1/deliveries", handler=list_deliveries, gives=Page[DeliveryView], query=(*_PAGING, "state", "since")
     ),
+    Endpoint(
+        path="/api/v1/workspaces",
+        handler=list_workspaces,
+        gives=Page[WorkspaceView],
+        query=(*_PAGING, "host", "repository", "state"),
+    ),
+    Endpoint(path="/api/v1/workspaces/{id}", handler=get_workspace, gives=WorkspaceView),
     Endpoint(path="/api/v1/switches", handler=list_switches, gives=Page[SwitchView], query=_PAGING),
 )

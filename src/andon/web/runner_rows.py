@@ -29,6 +29,8 @@ FOLLOWS = {
     Follows.WAIT: "nothing is concluded from it yet",
     Follows.ASK: "GitHub is asked before it is given up",
     Follows.REMOVE: "the registration is removed after its grace time",
+    Follows.RESTART: "its agent starts it again",
+    Follows.NOT_COUNTED: "no work is left to it, and nothing of it is ended",
 }
 
 
@@ -58,7 +60,7 @@ def runner_row(runner: JoinedRunner) -> RunnerRow:
     bounded = follows in (Follows.WAIT, Follows.ASK) and claim is not None and claim.state in LIVE
     return RunnerRow(
         name=runner.name,
-        slot=claim.slot if claim is not None else None,
+        slot=claim.slot if claim is not None else runner.adopted.slot if runner.adopted is not None else None,
         job=claim.job_id if claim is not None else None,
         github=GITHUB[runner.github],
         github_told_at=runner.github_told_at,

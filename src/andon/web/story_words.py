@@ -59,6 +59,11 @@ _WORDS: dict[str, _Say] = {
         "Observe mode: a process that outlives its job would have been ended, once GitHub agreed."
     ),
     "slot.rests": lambda e: "Runner after runner failed on the slot before it served; the slot rests for a while.",
+    "slot.not_counted": lambda e: "An adopted runner stood idle and let a job lie; it is not counted on for a while.",
+    "slot.withheld": lambda e: "The slot is not open, and GitHub gives its adopted runner no job any more.",
+    "slot.listener_stops": lambda e: "The slot is not open: the agent stops the adopted runner's listener when idle.",
+    "slot.given_back": lambda e: "The slot is open, and its adopted runner has back what was taken from it.",
+    "slot.pool_known": lambda e: "GitHub's list of runners says which pool the adopted runner serves.",
     "incident.opened": lambda e: f"Something is wrong: {e.reason}.",
     "incident.eased": lambda e: f"It is better: {e.reason}.",
     "incident.returned": lambda e: f"It is back: {e.reason}.",

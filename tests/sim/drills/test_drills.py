@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from andon.sim.drills.book import all_drills
-from andon.sim.drills.drill import run_drill, run_unprotected
 from andon.sim.drills.protections import PROTECTIONS, taken_out
 
 BOOK = all_drills()
@@ -21,13 +20,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.parametrize("number", BOOK)
 def test_the_drill_passes(number: str) -> None:
-    result = run_drill(BOOK[number], seed=1)
+    result = BOOK[number].play(seed=1)
+    if result.skipped is not None:
+        pytest.skip(f"NOT PLAYED: {number}: {result.skipped}")
     assert result.passed, "\n".join((*result.trace, *result.violations))
 
 
 def test_the_drill_fails_without_its_protection(unprotected: str) -> None:
     drill = BOOK[unprotected]
-    result = run_unprotected(drill, seed=1)
+    result = drill.play_unprotected(seed=1)
+    if result.skipped is not None:
+        pytest.skip(f"NOT PLAYED: {unprotected}: {result.skipped}")
     assert not result.passed, f"{unprotected} shows nothing: it passes without {drill.protection!r} too"
 
 
@@ -39,19 +42,20 @@ def test_a_protection_that_was_taken_out_is_back_afterwards() -> None:
     for name in PROTECTIONS:
         with taken_out(name):
             pass
-    assert run_drill(BOOK["T7"], seed=1).passed
+    assert BOOK["T7"].play(seed=1).passed
 
 
 def test_the_book_is_in_its_own_order() -> None:
     assert [*BOOK][:4] == ["T4", "T4b", "T5", "T5b"]
-    assert [*BOOK].index("T32") < [*BOOK].index("N1") < [*BOOK].index("N3b") < [*BOOK].index("N6")
+    order = [[*BOOK].index(each) for each in ("T32", "P3", "P11", "S1", "N1", "N3b", "N6")]
+    assert order == sorted(order)
 
 
 def test_one_seed_is_one_trace_in_every_process() -> None:
     """Sets of strings come in another order in each process: nothing may hang on it."""
     script = (
-        "from andon.sim.drills.book import all_drills\nfrom andon.sim.drills.drill import run_drill\n"
-        "print([run_drill(all_drills()[each], seed=7).digest for each in ('T12', 'N6')])"
+        "from andon.sim.drills.book import all_drills\n"
+        "print([all_drills()[each].play(seed=7).digest for each in ('T12', 'N6')])"
     )
     found = {
         subprocess.run(
@@ -67,4 +71,4 @@ def test_one_seed_is_one_trace_in_every_process() -> None:
 
 
 def test_another_seed_is_another_trace() -> None:
-    assert run_drill(BOOK["N6"], seed=1).digest != run_drill(BOOK["N6"], seed=2).digest
+    assert BOOK["N6"].play(seed=1).digest != BOOK["N6"].play(seed=2).digest

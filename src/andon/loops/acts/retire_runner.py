@@ -14,7 +14,7 @@ from andon.loops.fleet import Fleet
 from andon.loops.rails import admitted
 from andon.loops.removal_lookups import RemovalLookups
 from andon.model.claim_states import LIVE
-from andon.rules.liveness_registrations import why_kept
+from andon.rules.liveness_registrations import absence_counts_from, why_kept
 from andon.rules.rails import rail_of
 from andon.store import claims, outbox, registrations
 from andon.store.outbox import Act
@@ -37,9 +37,16 @@ async def retire_runner(fleet: Fleet, act: Act, lookups: RemovalLookups | None =
     result = "not registered"
     if isinstance(found, Failed):
         failure = found
-    elif found is not None and _is_another(act, found):
+    elif found is None:
+        claim = await fleet.store.read(lambda connection: claims.get_claim(connection, act.subject))
+        counts = None if claim is None else absence_counts_from(claim, act.created_at)
+        if counts is not None and fleet.clock.now() < counts:
+            reason = "GitHub does not list it, and may list late what was minted a moment ago"
+            await fleet.write(lambda tx: outbox.postpone(tx, act, until=counts, reason=reason))
+            return
+    elif _is_another(act, found):
         result = "left alone: it is not as it was when its removal was ordered"
-    elif found is not None:
+    else:
         on = rail_of(act.kind)
         if on is not None and not await admitted(fleet, act, on, still=lambda tx: _may_remove(tx, act, fleet.fleet_id)):
             return

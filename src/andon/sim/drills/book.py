@@ -5,7 +5,9 @@ import pkgutil
 import re
 
 from andon.sim import drills
+from andon.sim.drills import on_host
 from andon.sim.drills.drill import Drill
+from andon.sim.drills.on_host.host_drill import HostDrill
 
 _FILE = re.compile(r"[a-z]\d\d_")
 _NUMBER = re.compile(r"([A-Z]+)(\d+)(.*)")
@@ -13,10 +15,13 @@ _LETTERS = "TPSN"
 """The book's chapters, in its order."""
 
 
-def all_drills() -> dict[str, Drill]:
+def all_drills() -> dict[str, Drill | HostDrill]:
     """By number, in the book's order."""
-    names = [each.name for each in pkgutil.iter_modules(drills.__path__) if _FILE.match(each.name)]
-    found = [drill for name in names for drill in importlib.import_module(f"{drills.__name__}.{name}").DRILLS]
+    found: list[Drill | HostDrill] = []
+    for package in (drills, on_host):
+        for each in pkgutil.iter_modules(package.__path__):
+            if _FILE.match(each.name):
+                found += importlib.import_module(f"{package.__name__}.{each.name}").DRILLS
     return {drill.id: drill for drill in sorted(found, key=lambda drill: _order(drill.id))}
 
 

@@ -27,6 +27,15 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
     shape: Shape = SMALL
     calm_s: float | None = 900.0
 
+    def play(self, seed: int) -> "Result":
+        """Plays it to its end."""
+        return run_drill(self, seed)
+
+    def play_unprotected(self, seed: int) -> "Result":
+        """Without its protection: it has to fail, or it shows nothing."""
+        with taken_out(self.protection):
+            return run_drill(self, seed)
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """How one drill went."""
@@ -36,16 +45,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
     violations: tuple[str, ...]
     seconds: float
-    """Of virtual time."""
+    """Of virtual time; of a drill on this host, of real time."""
     digest: str
     trace: tuple[str, ...]
     """The end of what happened, when it failed."""
-
-
-def run_unprotected(drill: Drill, seed: int) -> Result:
-    """Plays a drill without its protection: it has to fail, or it shows nothing."""
-    with taken_out(drill.protection):
-        return run_drill(drill, seed)
+    skipped: str | None = None
+    """Why it was not played; then it has not passed."""
 
 
 def run_drill(drill: Drill, seed: int) -> Result:

@@ -15,12 +15,15 @@ from sqlalchemy import Connection
 
 from andon.agent import plan as agent_plan
 from andon.agent.plan import Known, Plan
+from andon.agent.trees.heal import Healed
 from andon.loops.acts.learn import keep_answer
 from andon.loops.repository_sweep import RepositorySweep
 from andon.model.wire import SyncAnswer
+from andon.model.workspaces import Hold, LeaseRecord
 from andon.rules import claim_doubt, dispatch
 from andon.rules.claim_doubt import DoubtAct, JobFact, ProcessFact, RunnerFact, Verdict
 from andon.rules.liveness_fleet import ApiFact, Reach
+from andon.rules.workspace_life import Seen, Step, next_step
 from andon.store import claims, hosts, jobs, outbox, pauses, registrations
 from andon.store.transaction import Tx
 
@@ -147,6 +150,27 @@ _ENDS = ("andon.store.apply_sync:_follow_end", _nothing)
 _VANISHED = ("andon.store.apply_sync:_doubt_vanished", _nothing)
 _LOST_MINT = ("andon.loops.acts.mint_runner:_free_the_name", _look_comes_to_nothing)
 
+
+async def _nobody_holds(_: Any, records: Sequence[LeaseRecord], *__: Any) -> dict[str, tuple[Hold, ...]]:
+    return {record.id: () for record in records}
+
+
+def _every_run_is_over(seen: Seen) -> Step:
+    return next_step(msgspec.structs.replace(seen, run="completed"))
+
+
+def _no_folders(_: Any) -> tuple[str, ...]:
+    return ()
+
+
+def _nothing_healed(*_: Any, **__: Any) -> Healed:
+    return Healed(given=0, put_aside=0, left=(), examples=(), examples_aside=(), unseen=0, held=None)
+
+
+def _no_variables(*_: Any) -> dict[str, str]:
+    return {}
+
+
 PROTECTIONS: dict[str, Protection] = {
     "sweep": Protection(what="runs and jobs are read without webhooks", without=(_SWEEP,)),
     "redelivery": Protection(what="GitHub is asked to send again what never arrived", without=(_REDELIVERY,)),
@@ -265,6 +289,33 @@ PROTECTIONS: dict[str, Protection] = {
     "own sleep": Protection(
         what="a pause of our own is seen, and what was not heard meanwhile is nobody's silence",
         without=(("andon.rules.liveness_fleet:Situation.slept", None),),
+    ),
+    "directories in use": Protection(
+        what="a directory stays while a process, mount or open file can use it",
+        without=(("andon.agent.leases.evidence:Evidence.holds", _nobody_holds),),
+    ),
+    "runs that go on": Protection(
+        what="a directory stays while its run has jobs to come",
+        without=(("andon.agent.workspaces.keeper:next_step", _every_run_is_over),),
+    ),
+    "exported paths": Protection(
+        what="every step is told the paths of its workspace",
+        without=(("andon.agent.workspaces.for_hooks:variables", _no_variables),),
+    ),
+    "bind sources": Protection(
+        what="what can be mounted is made with its owner before a job can mount it",
+        without=(("andon.agent.workspaces.making:folders", _no_folders),),
+    ),
+    "leftovers given back": Protection(
+        what="what other users left in a job's checkout is given back before it",
+        without=(("andon.agent.workspaces.leftovers:heal", _nothing_healed),),
+    ),
+    "leases over restarts": Protection(
+        what="an agent holds every lease again before it does anything else",
+        without=(
+            ("andon.agent.leases.table:LeaseTable._take_up", _nothing),
+            ("andon.agent.leases.evidence:Evidence.holds", _nobody_holds),
+        ),
     ),
     "patience": Protection(
         what="a host is silent only after it missed a report for sure",

@@ -33,7 +33,7 @@ DRILLS = (
     Drill(
         id="T4",
         title="a runner ends before it registers: given out again in 30 s",
-        protection="end reports",
+        protection="ends that are told or seen",
         story=_ends_at_once,
     ),
     Drill(

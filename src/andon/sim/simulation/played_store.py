@@ -13,6 +13,7 @@ from andon.runtime.clock import Clock
 from andon.runtime.ids import Ids
 from andon.store.announcements import EVERYTHING
 from andon.store.database import Unavailable
+from andon.store.database_clock import DatabaseClock
 from andon.store.inline import Door
 from andon.store.transaction import Store, Tx
 
@@ -111,7 +112,8 @@ class PlayedStore(Store):
         lease_clock: Clock,
         committed: Callable[[str, Tx], None],
     ) -> None:
-        super().__init__(_Way(door, lambda: outage.meet(replica)), clock, ids, lease_clock=lease_clock)
+        dated_by = clock if wakes is None else DatabaseClock(clock)
+        super().__init__(_Way(door, lambda: outage.meet(replica)), dated_by, ids, lease_clock=lease_clock)
         self._replica, self._wakes, self._committed = replica, wakes, committed
 
     def on_nudges(self, wake: Wake) -> None:

@@ -110,7 +110,7 @@ class Replica:
         transport = self._transport = Transport(
             "http://github.test",
             world.credentials,
-            self.clock,
+            store.clock,
             count=lambda endpoint, status: metrics.count("andon_github_calls_total", endpoint=endpoint, status=status),
             http_transport=world.github,
         )
@@ -126,7 +126,7 @@ class Replica:
                 intake=Intake(store, cast("Spool", self.spool), log),  # pyright: ignore[reportArgumentType]
                 github=GitHub(transport),
                 metrics=metrics,
-                clock=self.clock,
+                clock=store.clock,
                 replica=self.name,
                 fleet_id=fleet_id,
                 log=log,  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,172 @@
+"""Puts together what keeps a host's workspaces, in the order in which it must come up after an end (R87).
+
+The leases first: before any hook is answered and anything is taken away, every lease that there was is held
+again. Then what an ended agent left half made goes.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from andon.agent.hooks.orphans import clear_dead_notes
+from andon.agent.hooks.plan import prepare_standalone
+from andon.agent.kept_policy import KeptPolicy
+from andon.agent.layout import Root
+from andon.agent.leases.evidence import Evidence
+from andon.agent.leases.place import give_back, lease_folder, open_place
+from andon.agent.leases.table import LeaseTable
+from andon.agent.leases.watching import LeaseWatch
+from andon.agent.slot_table import Slot
+from andon.agent.slot_user import SlotUser, find_user
+from andon.agent.unfinished import clear_unfinished_files
+from andon.agent.workspaces.directories import Directories
+from andon.agent.workspaces.emptying import TrashEmptier
+from andon.agent.workspaces.keeper import Keeper
+from andon.agent.workspaces.kernel_view import KernelView
+from andon.agent.workspaces.leftovers import Leftovers
+from andon.agent.workspaces.removing import LeasedRemover
+from andon.agent.workspaces.served_slots import ServedSlots
+from andon.model.config import Agent, Workspace
+from andon.runtime.clock import Clock, seconds_since_boot
+from andon.runtime.errors import Refused
+from andon.runtime.ids import new_mark
+from andon.runtime.logging import Logger
+from andon.runtime.loop import Nudge
+
+
+class Assembly(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rest of the agent needs of it."""
+
+    keeper: Keeper
+    leftovers: Leftovers
+    emptier: TrashEmptier
+    policy: KeptPolicy
+    workspace_of: Callable[[int], Workspace]
+    serve: Callable[[tuple[Slot, ...]], None]
+    """From now on exactly these adopted slots beside the configured ones. Hooks of theirs may come any moment."""
+
+
+class Nudges:
+    """Passes on to what is made later."""
+
+    def __init__(self) -> None:
+        self.to: Callable[[], object] = lambda: None
+
+    def __call__(self) -> None:
+        self.to()
+
+
+@contextlib.asynccontextmanager
+async def workspaces_of(
+    agent: Agent,
+    root: Root,
+    slots: tuple[Slot, ...],
+    *,
+    adopted: tuple[Slot, ...] = (),
+    adopted_works: Callable[[], Mapping[int, Path]] = dict,
+    boot_id: str,
+    environ: Mapping[str, str],
+    changed: Nudge,
+    clock: Clock,
+    log: Logger,
+) -> AsyncGenerator[Assembly]:
+    """The workspaces of `slots` and of those `adopted` so far, all leases held again.
+
+    `changed` is nudged when there is something to report.
+
+    `adopted_works` gives the work folders of adopted runners, by slot.
+
+    Raises Refused where leases have no place. Afterwards every lock is let go; the records stand.
+    """
+    clear_unfinished_files(root, log)
+    _prepare_hooks(root, (*slots, *adopted), log)
+    with contextlib.suppress(OSError):
+        clear_dead_notes(root, boot_id)
+    served = ServedSlots(agent, root, slots)
+    served.also(adopted)
+    policy = KeptPolicy(root, served.plan, log)
+
+    def workspace_of(slot: int) -> Workspace:
+        return served.workspace(policy.now, slot)
+
+    def serve(now: tuple[Slot, ...]) -> None:
+        _prepare_hooks(root, now, log)
+        served.also(now)
+        try:
+            served.plan(policy.now)
+        except OSError as error:
+            log.warning("hooks.unplanned", reason=str(error))
+
+    place = open_place(lease_folder(root.path, environ=environ, uid=os.geteuid()))
+    table = LeaseTable.open(place, boot_id, log)
+    await table.recover(clock)
+    evidence = Evidence(clock, boot_id)
+    directories = Directories(root, workspace_of, boot_id=boot_id, soft_percent=agent.disk.soft_percent, nonce=new_mark)
+    cleared = await asyncio.to_thread(directories.clear_half_made)
+    if cleared:
+        log.info("workspace.half_made", cleared=cleared)
+    ended = Nudges()
+    watch = LeaseWatch(ended)
+    keeper = Keeper(
+        table,
+        directories,
+        KernelView(table, evidence, watch, boot_id=boot_id, up_s=seconds_since_boot),
+        LeasedRemover(table, evidence, directories.put_aside),
+        boot_id=boot_id,
+        nonce=new_mark,
+        guard=lambda: policy.now.guard,
+        changed=changed,
+        clock=clock,
+        log=log,
+    )
+    leftovers = Leftovers(
+        adopted_works,
+        _claim_work(root),
+        table.records,
+        trash=root.trash,
+        may_put_aside=lambda: policy.now.guard == "act",
+        nonce=new_mark,
+        clock=clock,
+        log=log,
+    )
+    emptier = TrashEmptier(lambda: (*directories.trashes(), *leftovers.trashes()), clock=clock, log=log)
+    ended.to = keeper.loop.nudge
+    try:
+        yield Assembly(
+            keeper=keeper,
+            leftovers=leftovers,
+            emptier=emptier,
+            policy=policy,
+            workspace_of=workspace_of,
+            serve=serve,
+        )
+    finally:
+        watch.close()
+        leftovers.close()
+        await emptier.close()
+        table.close()
+        give_back(place)
+
+
+def _claim_work(root: Root) -> Callable[[int, str], Path]:
+    """The work folder of a claim's runner."""
+    # What is our own may be reached by links; below a runner's folder nothing may.
+    real = Root(path=Path(os.path.realpath(root.path)))
+    return lambda slot, claim: real.claim(slot, claim) / "runner" / "_work"
+
+
+def _prepare_hooks(root: Root, slots: tuple[Slot, ...], log: Logger) -> None:
+    """Where hooks may write while no agent answers. Without it they do less, which fails no job by itself."""
+    users: dict[int, SlotUser | None] = {}
+    for slot in slots:
+        # A slot whose user is not there takes no runner, and is reported for it.
+        with contextlib.suppress(Refused):
+            users[slot.number] = find_user(slot.user) if slot.user else None
+    try:
+        prepare_standalone(root, users)
+    except OSError as error:
+        log.warning("hooks.unprepared", reason=str(error))

@@ -1,0 +1,68 @@
+"""Makes one workspace: whole, with its owner and every sub-directory, before its name exists (R50, R56).
+
+Under a name of its own first, then renamed: what an agent that was ended left half made is never taken for
+a workspace. All by open directories, so that nothing below can be exchanged for a link meanwhile.
+"""
+
+import os
+from pathlib import Path
+
+from andon.agent.trees.system_calls import rename_to_new
+from andon.agent.workspaces.ownership import give
+from andon.agent.workspaces.parts import CannotBegin, Made
+from andon.rules.workspace_exports import folders
+
+PARTIAL_MARK = ".partial-"
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PRIVATE, _SHOWN = 0o700, 0o755
+
+
+def make_workspace(parent: Path, name: str, *, owner: tuple[int, int], export: dict[str, str]) -> Made:
+    """The directory `parent/name`, its sub-directories in it.
+
+    The workspace itself is closed to other users; what is mounted out of it is a sub-directory, which is
+    not. Raises CannotBegin and OSError; then nothing stands under the name.
+    """
+    base = _own_folder(parent)
+    try:
+        partial = f"{PARTIAL_MARK}{name}"
+        os.mkdir(partial, _PRIVATE, dir_fd=base)
+        top = os.open(partial, _OPEN, dir_fd=base)
+        try:
+            for folder in folders(export):
+                _make_below(top, folder, owner)
+            give(top, owner)
+            found = os.fstat(top)
+        finally:
+            os.close(top)
+        rename_to_new(base, partial, base, name)
+        return Made(path=parent / name, device=found.st_dev, inode=found.st_ino)
+    finally:
+        os.close(base)
+
+
+def _own_folder(parent: Path) -> int:
+    """The folder of workspaces, open: ours, and not for others to write, or job code could exchange what is in it."""
+    parent.mkdir(mode=_SHOWN, parents=True, exist_ok=True)
+    file = os.open(parent, _OPEN)
+    found = os.fstat(file)
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        os.close(file)
+        raise CannotBegin(f"{parent}: others than the agent may write there. Give it back to the agent, mode 755.")
+    return file
+
+
+def _make_below(top: int, folder: str, owner: tuple[int, int]) -> None:
+    above, _, name = folder.rpartition("/")
+    parent = os.open(above, _OPEN, dir_fd=top) if above else os.dup(top)
+    try:
+        os.mkdir(name, _SHOWN, dir_fd=parent)
+        made = os.open(name, _OPEN, dir_fd=parent)
+        try:
+            # Whatever the agent's umask says.
+            os.fchmod(made, _SHOWN)
+            give(made, owner)
+        finally:
+            os.close(made)
+    finally:
+        os.close(parent)

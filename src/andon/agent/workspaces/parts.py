@@ -1,0 +1,88 @@
+"""What the keeper of workspaces stands on: records, directories, the kernel. Protocols, so that each is tried alone."""
+
+from collections.abc import Awaitable, Container, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from andon.model.workspaces import Hold, JobIdentity, JobProcess, LeaseRecord
+from andon.runtime.errors import Refused
+
+
+class CannotBegin(Refused):
+    """No workspace could be given; the message is one sentence for the job's log."""
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory that was just made, and what names it for good."""
+
+    path: Path
+    device: int
+    inode: int
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory that nobody leases; its name says whose it was."""
+
+    name: str
+    slot: int
+    made: Made
+    process: JobProcess | None = None
+    """Who holds it, where a hook made it alone and left word."""
+    job: JobIdentity | None = None
+
+
+class Records(Protocol):
+    """The leases on tmpfs. All of it is quick; `take` and `update` raise OSError and AndonError."""
+
+    def records(self) -> tuple[LeaseRecord, ...]: ...
+    def take(self, record: LeaseRecord) -> None: ...
+    def update(self, record: LeaseRecord) -> None: ...
+
+
+class Places(Protocol):
+    """The directories. What these do takes a while and runs beside the event loop."""
+
+    def make(self, slot: int, claim: str | None, name: str, process: JobProcess) -> Made:
+        """Raises CannotBegin and OSError."""
+        ...
+
+    def found(self, known: Container[str]) -> tuple[Found, ...]:
+        """The directories of ours that are not `known`. Raises OSError."""
+        ...
+
+    def forget_note(self, name: str) -> None: ...
+
+    def space_needed(self, record: LeaseRecord) -> bool: ...
+
+
+class Remover(Protocol):
+    """Takes a workspace away."""
+
+    async def take_away(self, record: LeaseRecord) -> Hold | None:
+        """Looks once more with the lease for itself alone, moves the directory into the trash and ends the lease.
+
+        Returns what forbade that, if something did: then all is as before.
+        """
+        ...
+
+
+class Kernel(Protocol):
+    """What the kernel shows."""
+
+    def up_s(self) -> float:
+        """Seconds since boot, with the time asleep."""
+        ...
+
+    def watch(self) -> None:
+        """From now on the end of any lease's job process is told."""
+        ...
+
+    def gone(self) -> frozenset[str]:
+        """The leases whose job's process ended; the others' are watched."""
+        ...
+
+    def holds(self, records: tuple[LeaseRecord, ...]) -> Awaitable[Mapping[str, tuple[Hold, ...]]]:
+        """Who can still use each of them; one that is missing could not be looked at."""
+        ...

@@ -1,0 +1,128 @@
+"""Where workspaces lie, what is found of them, and how they go."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from andon.agent.hooks.plan import prepare_standalone
+from andon.agent.layout import IN_WORK, Root
+from andon.agent.process_identity import boot_id
+from andon.agent.workspaces.directories import Directories
+from andon.agent.workspaces.parts import Made
+from andon.model.config import Workspace
+from andon.model.workspace_states import WorkspaceState
+from andon.model.workspaces import JobIdentity, JobProcess, LeaseRecord
+from andon.runtime.clock import SystemClock
+
+NAME = "7-1-build-0123456789"
+ME = JobProcess(pid=1, start=1, uid=os.geteuid(), gid=os.getegid())
+
+
+class Host:
+    def __init__(self, folder: Path) -> None:
+        self.root = Root(path=folder / "host-a")
+        self.root.make()
+        prepare_standalone(self.root, {3: None})
+        self.workspace = Workspace()
+        self.made = 0
+        self.places = Directories(
+            self.root, lambda slot: self.workspace, boot_id=boot_id(), soft_percent=15.0, nonce=self._nonce
+        )
+
+    def _nonce(self) -> str:
+        self.made += 1
+        return f"{self.made:010}"
+
+    def make(self, name: str = NAME, claim: str = "clm_1") -> Made:
+        (self.root.claim(3, claim) / "runner").mkdir(parents=True, exist_ok=True)
+        return self.places.make(3, claim, name, ME)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def record(made: Made) -> LeaseRecord:
+    return LeaseRecord(
+        id=made.path.name,
+        state=WorkspaceState.DEAD,
+        path=str(made.path),
+        device=made.device,
+        inode=made.inode,
+        slot=3,
+        claim="clm_1",
+        job=JobIdentity(repository="acme/app", run_id=7, attempt=1, job="build", runner="r"),
+        boot_id=boot_id(),
+        process=None,
+        made_at=SystemClock().now(),
+    )
+
+
+@pytest.mark.parametrize("where", ["root", "work"])
+def test_made_found_and_put_aside(host: Host, where: str) -> None:
+    host.workspace = msgspec.convert({"place": where, "export": {"A": "a/b"}}, Workspace)
+    made = host.make()
+    below = host.root.runs / "3" if where == "root" else host.root.claim(3, "clm_1") / "runner" / IN_WORK
+    assert made.path == below / NAME and (made.path / "a" / "b").is_dir()
+    assert [(one.name, one.slot, one.made) for one in host.places.found(())] == [(NAME, 3, made)]
+    assert host.places.found({NAME}) == ()
+    assert host.places.put_aside(record(made)) is None
+    (trash,) = [trash for trash in host.places.trashes() if list(trash.iterdir())]
+    assert [each.name for each in trash.iterdir()] == [f"{NAME}.0000000001"]
+    assert trash.stat().st_dev == made.device and trash.stat().st_mode & 0o777 == 0o700
+    assert host.places.found(()) == () and host.places.put_aside(record(made)) is None, "gone already"
+
+
+def test_another_directory_under_the_name_stays(host: Host) -> None:
+    made = host.make()
+    made.path.rename(made.path.with_name("moved"))
+    made.path.mkdir()
+    assert host.places.put_aside(record(made)) == "Another directory stands under its name."
+    made.path.rmdir()
+    made.path.symlink_to(made.path.with_name("moved"))
+    assert host.places.put_aside(record(made)) == "Something that is no directory stands under its name."
+    assert (made.path.parent / "moved" / "tmp").is_dir()
+
+
+def test_a_directory_that_is_exchanged_between_look_and_rename_is_put_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from andon.agent.trees import trash
+
+    made, rename = host.make(), trash.rename_to_new
+
+    def exchanged(source: int, name: str, target: int, new_name: str) -> None:
+        monkeypatch.setattr(trash, "rename_to_new", rename)
+        made.path.rename(made.path.with_name("moved"))
+        made.path.mkdir()
+        (made.path / "precious").touch()
+        rename(source, name, target, new_name)
+
+    monkeypatch.setattr(trash, "rename_to_new", exchanged)
+    assert host.places.put_aside(record(made)) == "Another directory was put under its name just now."
+    assert (made.path / "precious").exists() and list(host.root.trash.iterdir()) == []
+
+
+def test_what_an_ended_agent_left_half_made_is_cleared(host: Host) -> None:
+    made = host.make()
+    half = made.path.parent / f".partial-{NAME}"
+    half.mkdir()
+    assert host.places.clear_half_made() == 1
+    assert not half.exists() and made.path.exists()
+    assert [each.name for each in host.root.trash.iterdir()] == [f"partial-{NAME}.0000000001"]
+
+
+def test_the_soft_mark_is_that_of_its_filesystem(host: Host) -> None:
+    made = host.make()
+    room = os.statvfs(made.path)
+    used = 100 - 100 * room.f_bavail / room.f_blocks
+    for percent, needed in ((100 - used + 1, True), (0.0, False)):
+        places = Directories(
+            host.root, lambda slot: Workspace(), boot_id=boot_id(), soft_percent=percent, nonce=lambda: "0"
+        )
+        assert places.space_needed(record(made)) is (needed or room.f_bavail * room.f_frsize < 10 << 30)
+    gone = msgspec.structs.replace(record(made), path="/nowhere/at/all")
+    assert host.places.space_needed(gone) is False
