@@ -33,10 +33,10 @@ def holders(*records, lock_files=None):
     return {id: {hold.by for hold in holds} for id, holds in found.items()}
 
 
-def in_a_namespace(sleeper, script: str) -> subprocess.Popen[bytes]:
+def in_a_namespace(sleeper, script: str, **more: object) -> subprocess.Popen[bytes]:
     """A process with mounts of its own; it stays when `script` is done."""
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f"{script}\necho ready\nread -r x"]
-    process = sleeper(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = sleeper(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **more)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
     return process
 
@@ -332,7 +332,8 @@ def test_without_root_what_a_step_left_behind_by_sudo_is_not_called_free(make_re
     until(lambda: look().get("unknown") != left, "root's process is gone")
     point = tmp_path / "point"
     point.mkdir()
-    container = in_a_namespace(sleeper, f"mount --bind {record.path} {point}; cd /")
+    # In a session of its own, as containers are: the leader of that of these tests may be gone.
+    container = in_a_namespace(sleeper, f"mount --bind {record.path} {point}; cd /", start_new_session=True)
     # Mounts need no right, so that a container of root's is seen by anybody.
     assert "mount" in look() and look().get("unknown") != str(container.pid)
     container.kill()
