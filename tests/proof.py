@@ -1,7 +1,7 @@
 """`make proof`: every check at its full count, step by step, resumable, with a table at the end.
 
-A step that has passed for exactly this content of the repository is not run again, so a proof that
-was cut goes on where it was. What was measured is kept in `.proof/`.
+A step that has passed for exactly this content of what it reads is not run again, so a proof that was
+cut goes on where it was. What was measured is kept in `.proof/`.
 """
 
 import hashlib
@@ -17,6 +17,10 @@ KEPT = HERE / ".proof"
 PYTHON = [sys.executable]
 ANDON = [sys.executable, "-m", "andon"]
 ALONE = [*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--proof"]
+_RUN_BY = ("src", "requirements", "pyproject.toml")
+READ_BY_BENCH = _RUN_BY
+"""The files and folders that a benchmark reads: its word stands while they are as they were."""
+READ_BY_SEASONS = (*_RUN_BY, "tests/seasons", "tests/conftest.py", "tests/support")
 PYTEST = [*ALONE, "-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
 """Tests that may run beside each other; what watches deadlines or measures runs alone."""
 
@@ -53,10 +57,17 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
 )
 
 
-def content() -> str:
-    """A name for the present content of every file that git tracks or would track."""
+def reads(name: str) -> tuple[str, ...]:
+    """The files and folders that this step's result depends on; none stands for the whole repository."""
+    if name.startswith("seasons "):
+        return READ_BY_SEASONS
+    return READ_BY_BENCH if name.startswith(("bench ", "API cost")) else ()
+
+
+def content(within: tuple[str, ...] = ()) -> str:
+    """A name for the present content of every file that git tracks or would track, of these folders or of all."""
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=HERE, capture_output=True, check=True
+        ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *within], cwd=HERE, capture_output=True, check=True
     ).stdout
     digest = hashlib.sha256()
     for name in sorted(listed.split(b"\0")):
@@ -98,11 +109,11 @@ def run(name: str, command: list[str], kept: Path) -> dict[str, Any]:
 
 def main() -> int:
     """Runs what is left to run; exit code 1 when a step failed."""
-    of = content()
     results = [
-        run(name, command, KEPT / f"{of}-{number:02}.json") for number, (name, command) in enumerate(STEPS, start=1)
+        run(name, command, KEPT / f"{content(reads(name))}-{number:02}.json")
+        for number, (name, command) in enumerate(STEPS, start=1)
     ]
-    print(f"\nProof of {of}\n\n| step | result | seconds | says |\n|---|---|---|---|")
+    print(f"\nProof of {content()}\n\n| step | result | seconds | says |\n|---|---|---|---|")
     for result in results:
         verdict = "passed" if result["passed"] else "FAILED"
         print(f"| {result['name']} | {verdict} | {result['took_s']} | {result['says']} |")
