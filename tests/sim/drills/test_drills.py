@@ -51,11 +51,12 @@ def test_the_book_is_in_its_own_order() -> None:
     assert order == sorted(order)
 
 
-def test_one_seed_is_one_trace_in_every_process() -> None:
+def test_one_seed_is_one_trace_in_every_process(request: pytest.FixtureRequest) -> None:
     """Sets of strings come in another order in each process: nothing may hang on it."""
+    drills = ("T12", "N6") if request.config.getoption("--proof") else ("T12",)
     script = (
         "from andon.sim.drills.book import all_drills\n"
-        "print([all_drills()[each].play(seed=7).digest for each in ('T12', 'N6')])"
+        f"print([all_drills()[each].play(seed=7).digest for each in {drills}])"
     )
     found = {
         subprocess.run(

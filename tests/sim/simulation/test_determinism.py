@@ -27,7 +27,7 @@ def _traces(seeds: range, hashing: int) -> str:
 
 
 def test_one_seed_is_one_trace_in_every_process(request: pytest.FixtureRequest) -> None:
-    seeds = range(3, 53 if request.config.getoption("--proof") else 6)
+    seeds = range(3, 53 if request.config.getoption("--proof") else 5)
     traces = _traces(seeds, 1)
     assert len({line.split()[1] for line in traces.splitlines()}) == len(seeds)
     assert _traces(seeds, 2) == traces
