@@ -55,15 +55,17 @@ def test_a_job_of_an_adopted_runner_gets_the_exports_of_the_pool_that_its_labels
     server.until(lambda: [one.state for one in server.leases] == ["dead"], "dead with its job")
 
 
-def test_an_adopted_runner_of_a_pool_for_job_containers_gets_no_path_and_a_reason(
-    make_agent, make_home, server, until, tmp_path
+def test_an_adopted_runner_of_a_pool_for_job_containers_has_its_workspaces_in_its_work_folder(
+    make_agent, make_home, server, until
 ):
-    """Nothing is made below its work folder, by nobody: what was made there nobody would find again."""
+    """There a job container sees them (R92). Without the agent there are none: the folder there is the agent's."""
     home = make_home()
-    job = {**JOB, "GITHUB_ENV": str(home.path / "set_env"), "RUNNER_TEMP": str(home.path / "_work/_temp")}
+    work = home.path / "_work"
+    files = {"GITHUB_ENV": str(home.path / "set_env"), "RUNNER_TEMP": str(work / "_temp")}
+    job = {**JOB, **files, "GITHUB_WORKSPACE": "/__w/app/app"}
     home.env.write_text("".join(f"{name}={value}\n" for name, value in job.items()))
     (home.path / "set_env").touch()
-    (home.path / "_work/_temp").mkdir(parents=True)
+    (work / "_temp").mkdir(parents=True)
     home.start()
     server.policy = {**POLICY, "workspaces": {"linux": {"place": "work", "export": {"CARGO_TARGET_DIR": "target"}}}}
     agent = make_agent("exit 0", timing={"look": 0.1})
@@ -76,12 +78,19 @@ def test_an_adopted_runner_of_a_pool_for_job_containers_gets_no_path_and_a_reaso
         return "1000" not in msgspec.json.decode((agent.root.hooks / "plan.json").read_bytes())["slots"]
 
     until(known, "hooks know it too, for when nobody answers")
-    for ask_alone in (False, True):
-        if ask_alone:
-            agent.end(signal.SIGKILL)
-        home.begin_job()
-        home.finish_job()
-    said = (home.path / "_diag/hook").read_text().splitlines()
-    assert len(said) == 2 and all(line.startswith("Andon: no workspace for this job: ") for line in said), said
-    assert "Use place = root" in said[0] and "does not know the slot" in said[1]
-    assert (home.path / "set_env").read_text() == "" and not (home.path / "_work/_andon").exists()
+    home.begin_job()
+    told = parse_pairs((home.path / "set_env").read_text(), command="env")
+    path = Path(told["ANDON_WORKSPACE"])
+    assert path.parent == work / "_andon" and (path / "target").is_dir()
+    assert told["CARGO_TARGET_DIR"] == f"/__w/_andon/{path.name}/target"
+    home.finish_job()
+    server.until(lambda: [one.state for one in server.leases] == ["dead"], "dead with its job")
+    agent.end(signal.SIGKILL)
+    (home.path / "set_env").write_text("")
+    home.begin_job()
+    said = (home.path / "_diag/hook").read_text().splitlines()[-1]
+    assert said.startswith("Andon: no workspace for this job: ") and "does not know the slot" in said
+    assert (home.path / "set_env").read_text() == "" and [each.name for each in (work / "_andon").iterdir()] == [
+        path.name
+    ]
+    home.finish_job()

@@ -19,6 +19,7 @@ from andon.agent.leases.process_use import Folder, find_uses
 from andon.agent.leases.table import LeaseTable
 from andon.agent.leases.unreadable import Stranger, matters
 from andon.agent.process_identity import boot_id
+from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import Holder
 from andon.runtime.clock import SystemClock
 from andon.runtime.logging import logger
@@ -116,7 +117,11 @@ def test_a_job_container_that_mounts_the_runners_whole_work_folder_is_seen(make_
         make_record("mine", path=mine / "_work" / "_andon" / "mine"),
         make_record("theirs", path=theirs / "_work" / "_andon" / "theirs"),
         make_record("other", path=mine / "_work" / "other"),
+        # Seen unused once: what mounts the folder now is an adopted runner's next job.
+        make_record("dead", path=mine / "_work" / "_andon" / "dead", state=WorkspaceState.DEAD),
+        make_record("renamed", path=tmp_path / "builds" / "_andon" / "renamed"),
     ]
+    free: dict[str, set[Holder]] = {"theirs": set(), "other": set(), "dead": set(), "renamed": set()}
     (mine / "_work" / "_temp").mkdir()
     point = tmp_path / "point"
     point.mkdir()
@@ -128,10 +133,17 @@ def test_a_job_container_that_mounts_the_runners_whole_work_folder_is_seen(make_
         (tmp_path, set()),
     ]:
         process = in_a_namespace(sleeper, f"cd /; mount --bind {mounted} {point}")
-        assert holders(*records) == {"mine": expected, "theirs": set(), "other": set()}, mounted
+        assert holders(*records) == {"mine": expected, **free}, mounted
         process.kill()
         process.wait()
-    assert holders(*records) == {"mine": set(), "theirs": set(), "other": set()}
+    assert holders(*records) == {"mine": set(), **free}
+    process = in_a_namespace(sleeper, f"cd /; mount --bind {tmp_path / 'builds'} {point}")
+    assert holders(*records) == {"mine": set(), **free, "renamed": {Holder.MOUNT}}
+    process.kill()
+    process.wait()
+    # But who works in it by that mount uses it.
+    process = in_a_namespace(sleeper, f"mount --bind {mine / '_work'} {point}; cd {point}/_andon/dead")
+    assert holders(*records)["dead"] == {Holder.FILE}
 
 
 IN_ANOTHER_ROOT = """

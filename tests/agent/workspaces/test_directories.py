@@ -10,7 +10,8 @@ from andon.agent.hooks.plan import prepare_standalone
 from andon.agent.layout import IN_WORK, Root
 from andon.agent.process_identity import boot_id
 from andon.agent.workspaces.directories import Directories
-from andon.agent.workspaces.parts import Made
+from andon.agent.workspaces.parts import CannotBegin, Made
+from andon.agent.workspaces.work_folders import WorkFolders
 from andon.model.config import Workspace
 from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import JobIdentity, JobProcess, LeaseRecord
@@ -27,9 +28,20 @@ class Host:
         prepare_standalone(self.root, {3: None})
         self.workspace = Workspace()
         self.made = 0
+        self.adopted: dict[int, Path] = {}
         self.places = Directories(
-            self.root, lambda slot: self.workspace, boot_id=boot_id(), soft_percent=15.0, nonce=self._nonce
+            self.root,
+            lambda slot: self.workspace,
+            WorkFolders(self.root, lambda: self.adopted),
+            boot_id=boot_id(),
+            soft_percent=15.0,
+            nonce=self._nonce,
         )
+
+    def adopt(self, work: Path) -> None:
+        """Slot 3 is an adopted runner with this work folder, of a pool for job containers."""
+        self.adopted[3] = work
+        self.workspace = Workspace(place="work")
 
     def _nonce(self) -> str:
         self.made += 1
@@ -74,6 +86,48 @@ def test_made_found_and_put_aside(host: Host, where: str) -> None:
     assert [each.name for each in trash.iterdir()] == [f"{NAME}.0000000001"]
     assert trash.stat().st_dev == made.device and trash.stat().st_mode & 0o777 == 0o700
     assert host.places.found(()) == () and host.places.put_aside(record(made)) is None, "gone already"
+
+
+def test_in_an_adopted_runners_work_folder(host: Host, tmp_path: Path) -> None:
+    """Whatever that folder is called; and what was made is found and goes after an undoing, too."""
+    work = tmp_path / "runner" / "builds"
+    host.adopt(work)
+    with pytest.raises(FileNotFoundError):
+        host.places.make(3, None, NAME, ME)
+    work.mkdir(parents=True)
+    made = host.places.make(3, None, NAME, ME)
+    assert made.path == work / "_andon" / NAME and (made.path / "tmp").is_dir()
+    assert [(one.name, one.slot, one.made) for one in host.places.found(())] == [(NAME, 3, made)]
+    host.adopted.clear()
+    assert [one.made for one in host.places.found(())] == [made]
+    assert host.places.put_aside(msgspec.structs.replace(record(made), claim=None)) is None
+    assert [each.name for each in host.root.trash.iterdir()] == [f"{NAME}.0000000001"]
+    with pytest.raises(CannotBegin, match="not known"):
+        host.places.make(3, None, NAME, ME)
+
+
+def test_what_earlier_jobs_put_in_the_place_of_a_work_folder_is_not_used(host: Host, tmp_path: Path) -> None:
+    theirs, work = tmp_path / "theirs", tmp_path / "runner" / "_work"
+    (theirs / "_andon" / NAME).mkdir(parents=True)
+    work.parent.mkdir()
+    work.symlink_to(theirs)
+    host.adopt(work)
+    with pytest.raises(CannotBegin, match="a link leads there"):
+        host.places.make(3, None, f"{NAME[:-1]}1", ME)
+    assert host.places.found(()) == () and len(host.places.trashes()) == 1
+    work.unlink()
+    work.mkdir()
+    (work / "_andon").symlink_to(theirs / "_andon")
+    with pytest.raises(CannotBegin, match="a link leads there"):
+        host.places.make(3, None, f"{NAME[:-1]}1", ME)
+    assert host.places.found(()) == ()
+    assert [each.name for each in (theirs / "_andon").iterdir()] == [NAME]
+    (work / "_andon").unlink()
+    (work / "_andon" / NAME).mkdir(parents=True)
+    (work / "_andon").chmod(0o777)
+    with pytest.raises(CannotBegin, match="others than the agent may write there"):
+        host.places.make(3, None, f"{NAME[:-1]}1", ME)
+    assert host.places.found(()) == (), "a job may have made it"
 
 
 def test_another_directory_under_the_name_stays(host: Host) -> None:
@@ -121,7 +175,12 @@ def test_the_soft_mark_is_that_of_its_filesystem(host: Host) -> None:
     used = 100 - 100 * room.f_bavail / room.f_blocks
     for percent, needed in ((100 - used + 1, True), (0.0, False)):
         places = Directories(
-            host.root, lambda slot: Workspace(), boot_id=boot_id(), soft_percent=percent, nonce=lambda: "0"
+            host.root,
+            lambda slot: Workspace(),
+            WorkFolders(host.root, dict),
+            boot_id=boot_id(),
+            soft_percent=percent,
+            nonce=lambda: "0",
         )
         assert places.space_needed(record(made)) is (needed or room.f_bavail * room.f_frsize < 10 << 30)
     gone = msgspec.structs.replace(record(made), path="/nowhere/at/all")

@@ -14,6 +14,7 @@ from andon.agent.leases.lock_holders import FileId, lock_holders
 from andon.agent.leases.process_use import Folder, Uses, find_uses
 from andon.agent.leases.unreadable import Stranger, look_at, matters
 from andon.agent.process_identity import lives
+from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import Hold, Holder, LeaseRecord
 from andon.runtime.clock import Clock
 
@@ -113,17 +114,17 @@ def _folder(record: LeaseRecord) -> tuple[Folder | None, Hold | None]:
         if (found.st_dev, found.st_ino) != inode:
             text = "Another directory stands under its name, so what uses it cannot be told."
             doubt = Hold(by=Holder.UNKNOWN, text=text)
-    around = _work_folder(real)
+    around = _work_folder(real) if record.state is not WorkspaceState.DEAD else None
     return Folder(id=record.id, path=real, around=around, inode=inode, tracking=record.job.tracking), doubt
 
 
 def _work_folder(path: str) -> str | None:
     """The runner's work folder, where the workspace lies in it: a job container mounts all of it (R92).
 
-    The runner has one job in its life, so nothing but that job's containers has a reason to mount it.
+    Until it was seen unused once: an adopted runner's next job mounts the same folder, and is no user of this one.
     """
     above = Path(path).parent
-    return str(above.parent) if above.parts[-len(IN_WORK.parts) :] == IN_WORK.parts else None
+    return str(above.parent) if above.name == IN_WORK.name else None
 
 
 def _by_unknown(record: LeaseRecord, uses: Uses, strangers: Iterable[Stranger]) -> Iterable[Hold]:

@@ -30,6 +30,7 @@ from andon.agent.workspaces.kernel_view import KernelView
 from andon.agent.workspaces.leftovers import Leftovers
 from andon.agent.workspaces.removing import LeasedRemover
 from andon.agent.workspaces.served_slots import ServedSlots
+from andon.agent.workspaces.work_folders import WorkFolders
 from andon.model.config import Agent, Workspace
 from andon.runtime.clock import Clock, seconds_since_boot
 from andon.runtime.errors import Refused
@@ -105,7 +106,14 @@ async def workspaces_of(
     table = LeaseTable.open(place, boot_id, log)
     await table.recover(clock)
     evidence = Evidence(clock, boot_id)
-    directories = Directories(root, workspace_of, boot_id=boot_id, soft_percent=agent.disk.soft_percent, nonce=new_mark)
+    directories = Directories(
+        root,
+        workspace_of,
+        WorkFolders(root, adopted_works),
+        boot_id=boot_id,
+        soft_percent=agent.disk.soft_percent,
+        nonce=new_mark,
+    )
     cleared = await asyncio.to_thread(directories.clear_half_made)
     if cleared:
         log.info("workspace.half_made", cleared=cleared)

@@ -4,13 +4,13 @@ The second for jobs in containers: the runner mounts its work folder into them, 
 place in the container, too (R92).
 """
 
+import errno
 import os
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import msgspec
 
-from andon.agent.held import claim_folders
 from andon.agent.hooks.orphans import Orphan, forget_orphan, read_orphans
 from andon.agent.layout import IN_WORK, Root
 from andon.agent.process_identity import lives
@@ -18,7 +18,8 @@ from andon.agent.trees.trash import put_aside
 from andon.agent.workspaces.found import found_below, found_in
 from andon.agent.workspaces.making import PARTIAL_MARK, make_workspace
 from andon.agent.workspaces.ownership import owner_of
-from andon.agent.workspaces.parts import CannotBegin, Found, Made
+from andon.agent.workspaces.parts import Found, Made
+from andon.agent.workspaces.work_folders import WorkFolders
 from andon.model.config import Workspace
 from andon.model.workspaces import JobProcess, LeaseRecord
 from andon.rules.disk_marks import Room, is_below_soft
@@ -33,31 +34,28 @@ class Directories:
         self,
         root: Root,
         workspace_of: Callable[[int], Workspace],
+        works: WorkFolders,
         *,
         boot_id: str,
         soft_percent: float,
         nonce: Callable[[], str],
     ) -> None:
-        self._root, self._workspace_of = root, workspace_of
+        self._root, self._workspace_of, self._works = root, workspace_of, works
         self._boot_id, self._soft_percent, self._nonce = boot_id, soft_percent, nonce
 
     def make(self, slot: int, claim: str | None, name: str, process: JobProcess) -> Made:
         """Makes the workspace `name`. Raises CannotBegin and OSError."""
         workspace = self._workspace_of(slot)
         owner = owner_of(workspace.owner, process)
-        return make_workspace(self._parent(workspace, slot, claim), name, owner=owner, export=workspace.export)
-
-    def _parent(self, workspace: Workspace, slot: int, claim: str | None) -> Path:
         if workspace.place == "root":
-            return self._root.runs / str(slot)
-        if claim is None:
-            raise CannotBegin("Workspaces below an adopted runner's work folder are not made yet. Use place = root.")
-        return self._root.claim(slot, claim) / "runner" / IN_WORK
+            return make_workspace(self._root.runs / str(slot), name, owner=owner, export=workspace.export)
+        parent = self._works.of(slot, claim) / IN_WORK.name
+        return make_workspace(parent, name, owner=owner, export=workspace.export, in_use=claim is None)
 
     def found(self, known: Container[str]) -> tuple[Found, ...]:
         """Every directory of ours that is not `known`. Raises OSError."""
         below = [found_below(self._root.runs, known)]
-        below += [found_in(folder, slot, known) for slot, folder in self._in_work()]
+        below += [found_in(folder, slot, known) for slot, folder in self._works.all()]
         below += [self._made_alone(known)]
         return tuple(one for each in below for one in each)
 
@@ -88,19 +86,26 @@ class Directories:
     def put_aside(self, record: LeaseRecord) -> str | None:
         """Into the trash of its filesystem; the sentence that forbids it, or None. Raises OSError."""
         path = Path(record.path)
+        identity, new_name = (record.device, record.inode), f"{record.id}.{self._nonce()}"
+        if record.claim is None:
+            try:
+                return put_aside(path, identity, self._root.trash, new_name)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
         trash = self._trash_of(path)
         trash.mkdir(mode=0o700, exist_ok=True)
-        return put_aside(path, (record.device, record.inode), trash, f"{record.id}.{self._nonce()}")
+        return put_aside(path, identity, trash, new_name)
 
     def trashes(self) -> tuple[Path, ...]:
         """Every trash that is there."""
-        all_ = [self._root.trash, *(folder / TRASH for _, folder in self._in_work())]
+        all_ = [self._root.trash, *(folder / TRASH for _, folder in self._works.all())]
         return tuple(trash for trash in all_ if trash.is_dir() and not trash.is_symlink())
 
     def clear_half_made(self) -> int:
         """Puts aside what an agent that was ended left half made. Called before anything is made anew."""
         count = 0
-        for parent in (*self._slots(), *(folder for _, folder in self._in_work())):
+        for parent in (*self._slots(), *(folder for _, folder in self._works.all())):
             for entry in _entries(parent):
                 if entry.name.startswith(PARTIAL_MARK):
                     found = entry.stat(follow_symlinks=False)
@@ -130,12 +135,6 @@ class Directories:
 
     def _slots(self) -> Iterator[Path]:
         yield from (Path(entry.path) for entry in _entries(self._root.runs) if entry.is_dir(follow_symlinks=False))
-
-    def _in_work(self) -> Iterator[tuple[int, Path]]:
-        for claim in claim_folders(self._root):
-            folder = claim / "runner" / IN_WORK
-            if claim.parent.name.isdigit() and folder.is_dir() and not folder.is_symlink():
-                yield int(claim.parent.name), folder
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from andon.agent.hooks.answers import Begun, Ended
+from andon.agent.layout import IN_WORK
 from andon.agent.workspaces.keeper import Keeper
 from andon.agent.workspaces.leftovers import Leftovers
 from andon.model.config import Workspace
@@ -14,6 +15,10 @@ _IN_CONTAINERS = (
     "no path is exported, since it cannot be told here whether steps run in a container; "
     "the action actions/workspace of Andon's repository exports them where they run"
 )
+
+
+_SEEN_AS = "/__w/"
+"""Where a job's container has its runner's work folder."""
 
 
 class WorkspacesForHooks:
@@ -38,13 +43,11 @@ class WorkspacesForHooks:
         # Once only: later there is this job's own work in it.
         healed = () if known else await self._leftovers.heal(job, process, slot, claim)
         workspace = self._workspace_of(slot)
-        # A path of this host means nothing in a job's container, and only a step knows whether it is in one (R92).
-        in_work = workspace.place == "work"
-        paths = {} if in_work else variables(workspace.export, record.path)
+        paths = _paths(workspace, record)
         return Begun(
             workspace=record.id,
             env=paths | self._always(record, workspace),
-            notices=((_IN_CONTAINERS,) if in_work else ()) + healed,
+            notices=(() if paths else (_IN_CONTAINERS,)) + healed,
         )
 
     def _always(self, record: LeaseRecord, workspace: Workspace) -> dict[str, str]:
@@ -65,3 +68,13 @@ class WorkspacesForHooks:
         except (OSError, AndonError) as error:
             raise Refused(f"The end of this job could not be written down ({error}).") from error
         return Ended()
+
+
+def _paths(workspace: Workspace, record: LeaseRecord) -> dict[str, str]:
+    """What the steps see. A path of this host means nothing in a job's container, and only a step knows whether it
+    is in one (R92); unless the runner itself speaks of the container's paths already."""
+    if workspace.place == "root":
+        return variables(workspace.export, record.path)
+    if record.job.workspace.startswith(_SEEN_AS):
+        return variables(workspace.export, f"{_SEEN_AS}{IN_WORK.name}/{record.id}")
+    return {}

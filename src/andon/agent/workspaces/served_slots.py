@@ -29,7 +29,7 @@ class ServedSlots:
         told: dict[str, PlannedSlot] = {}
         for number in (*self._configured, *self._adopted):
             space = self.workspace(policy, number)
-            # Below an adopted runner's work folder we make nothing and look for nothing, so its hooks must not either.
+            # In an adopted runner's work folder `_andon` is the agent's: a hook there can make nothing by itself.
             if number in self._configured or space.place == "root":
                 told[str(number)] = planned_slot(space)
         isolation = self._agent.isolation
