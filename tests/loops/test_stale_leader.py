@@ -13,6 +13,7 @@ from andon.loops.acts.resolve_claim import resolve_claim
 from andon.loops.acts.retire_runner import retire_runner
 from andon.loops.fleet import Fleet
 from andon.loops.leadership import LEADER
+from andon.loops.outbox import Outbox
 from andon.loops.sweep import Sweep
 from andon.model.claim_states import LIVE, ClaimEvent, ClaimState
 from andon.model.config import Owner
@@ -20,6 +21,7 @@ from andon.model.job_states import JobStatus
 from andon.model.machine import Rejected
 from andon.store import outbox
 from andon.store.claims import Change, advance
+from andon.store.database import Unavailable
 from andon.store.doubt import doubt
 from andon.store.leases import Fenced, take
 from andon.store.outbox import Act
@@ -245,3 +247,26 @@ def test_a_sweep_that_loses_the_lead_says_so_and_reads_no_further(play: Any) -> 
         assert [name for name, _ in world.counted if name == "andon_sweeps_failed_total"] == []
 
     play(story, a_config(owner=(Owner(login="acme", repositories=many),)))
+
+
+def test_an_act_that_failed_when_somebody_else_began_to_lead_is_left_to_them(play: Any) -> None:
+    """A database that was away lets it fail and gives the lead to another: no fault of ours, and tried no more here."""
+
+    async def story(world: Any) -> None:
+        await reserved(world)
+        tried: list[str] = []
+
+        async def fails(act: Act) -> None:
+            tried.append(act.id)
+            await another_leads(world)
+            raise Unavailable("the database is away")
+
+        outbox_loop = Outbox(world.fleet, {"mint_runner": fails}, lambda: None)
+        for _ in range(2):
+            await outbox_loop.run_once()
+            await outbox_loop.stop(30)
+        assert len(tried) == 1
+        assert world.log.faults == ["act.failed"], "that it failed is said, and nothing more"
+        assert (await the_act(world, "mint_runner")).attempts == 0
+
+    play(story)

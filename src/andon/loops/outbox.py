@@ -93,9 +93,7 @@ class Outbox:
             if await self._may_begin(act, modes):
                 await perform(act)
         except Fenced as error:
-            # Whoever leads now performs it; we may lead again in a moment.
-            self._held[act.id] = self._fleet.clock.monotonic() + FENCED_S
-            self._fleet.log.info("act.fenced", act=act.id, act_kind=act.kind, reason=str(error))
+            self._leave(act, error)
         except Exception as error:
             self._fleet.log.exception("act.failed", act=act.id, act_kind=act.kind, attempts=act.attempts)
             await self.postpone(act, f"{type(error).__name__}: {error}")
@@ -136,6 +134,13 @@ class Outbox:
         until = self._fleet.clock.now() + pause
         try:
             await self._fleet.write(lambda tx: outbox.postpone(tx, act, until=until, reason=reason[:500]))
+        except Fenced as error:
+            self._leave(act, error)
         except Exception:
             self._held[act.id] = self._fleet.clock.monotonic() + max(5.0, pause.total_seconds())
             self._fleet.log.exception("act.not_postponed", act=act.id, act_kind=act.kind)
+
+    def _leave(self, act: Act, error: Fenced) -> None:
+        """Whoever leads now performs it; we may lead again in a moment."""
+        self._held[act.id] = self._fleet.clock.monotonic() + FENCED_S
+        self._fleet.log.info("act.fenced", act=act.id, act_kind=act.kind, reason=str(error))
