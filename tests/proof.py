@@ -4,6 +4,7 @@ A step that has passed for exactly this content of what it reads is not run agai
 cut goes on where it was. What was measured is kept in `.proof/`.
 """
 
+import functools
 import hashlib
 import json
 import subprocess
@@ -20,7 +21,14 @@ ALONE = [*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--proof"]
 _RUN_BY = ("src", "requirements", "pyproject.toml")
 READ_BY_BENCH = _RUN_BY
 """The files and folders that a benchmark reads: its word stands while they are as they were."""
-READ_BY_SEASONS = (*_RUN_BY, "tests/seasons", "tests/conftest.py", "tests/support")
+READ_BY_SEASONS = ("src/andon/store", *_RUN_BY[1:], "tests/seasons", "tests/conftest.py", "tests/support")
+"""And every module that a season imports: what only a real host has is not part of one. The store whole, since
+migrations are found by their folder."""
+_SEASONS_IMPORTS = """
+import sys
+import andon.sim.simulation.season, andon.sim.simulation.weather, andon.sim.simulation.workload
+print(*sorted(sys.modules[name].__file__ for name in sys.modules if name.split(".")[0] == "andon"), sep="\\n")
+"""
 PYTEST = [*ALONE, "-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
 """Tests that may run beside each other; what watches deadlines or measures runs alone."""
 
@@ -60,8 +68,14 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
 def reads(name: str) -> tuple[str, ...]:
     """The files and folders that this step's result depends on; none stands for the whole repository."""
     if name.startswith("seasons "):
-        return READ_BY_SEASONS
+        return (*READ_BY_SEASONS, *_modules_of_seasons())
     return READ_BY_BENCH if name.startswith(("bench ", "API cost")) else ()
+
+
+@functools.cache
+def _modules_of_seasons() -> tuple[str, ...]:
+    found = subprocess.run([*PYTHON, "-c", _SEASONS_IMPORTS], cwd=HERE, capture_output=True, text=True, check=True)
+    return tuple(str(Path(line).resolve().relative_to(HERE.resolve())) for line in found.stdout.splitlines())
 
 
 def content(within: tuple[str, ...] = ()) -> str:
