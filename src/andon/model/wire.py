@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from andon.model.disk import Deletion, DiskReport
+
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """What the database can keep of a number that counts something."""
 Code = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -129,9 +131,9 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[SlotReport, ...] | None = None
     ended: tuple[EndReport, ...] = ()
     leases: tuple[LeaseReport, ...] | None = None
-    disk: tuple[dict[str, Any], ...] | None = None
+    disk: tuple[DiskReport, ...] | None = None
     hooks: tuple[dict[str, Any], ...] = ()
-    deletions: tuple[dict[str, Any], ...] = ()
+    deletions: tuple[Deletion, ...] = ()
     fingerprint: dict[str, Any] | None = None
     clock: datetime | None = None
     """The agent's own time when it asked: a host whose clock is wrong gets no new work."""
