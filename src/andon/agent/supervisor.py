@@ -53,6 +53,7 @@ class Supervisor:
         self._removing: asyncio.Task[None] | None = None
         self._remove_due = clock.monotonic()
         self._kept: Callable[[Path], bool] = lambda folder: False
+        self._why_closed: Callable[[int], str | None] = lambda slot: None
         self._watches = Watches(self.loop.nudge)
         self._outputs = RunnerOutputs(self._reached)
         self._starter = Starter(
@@ -72,7 +73,8 @@ class Supervisor:
 
     def slots(self) -> tuple[SlotReport, ...]:
         """Every slot as the last look found it."""
-        return slot_reports(self._known(), frozenset(self._ending), self._faults)
+        closed = {slot.number: why for slot in self._slots if (why := self._why_closed(slot.number))}
+        return slot_reports(self._known(), frozenset(self._ending), closed | self._faults)
 
     def ended(self) -> tuple[EndReport, ...]:
         """Every end that is not acknowledged yet."""
@@ -96,6 +98,10 @@ class Supervisor:
     def keep_folders(self, kept: Callable[[Path], bool]) -> None:
         """From now on a folder that is `kept` is not removed, however long its claim is over."""
         self._kept = kept
+
+    def close_slots(self, why_closed: Callable[[int], str | None]) -> None:
+        """From now on a slot takes no runner while `why_closed` gives a reason, which is told with it."""
+        self._why_closed = why_closed
 
     @property
     def has_live_runner(self) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from andon.agent.backoff import Backoff
 from andon.agent.timing import Timing
+from andon.model.disk import DiskReport
 from andon.model.wire import SEQ_HEADER, EndReport, LeaseReport, SlotReport, SyncAnswer, SyncRequest
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
@@ -55,6 +56,10 @@ class Leases(Protocol):
     def hear(self, answer: SyncAnswer) -> None: ...
 
 
+Disks = Callable[[], tuple[DiskReport, ...]]
+"""What the guard tells of this host's filesystems. News of them nudges the slots' `changed`, too."""
+
+
 class NoLeases:
     """A host without workspaces."""
 
@@ -75,6 +80,7 @@ class _Told(msgspec.Struct, kw_only=True):
 
     slots: tuple[SlotReport, ...] | None = None
     leases: tuple[LeaseReport, ...] | None = None
+    disk: tuple[DiskReport, ...] | None = None
 
 
 class SyncClient:
@@ -95,9 +101,10 @@ class SyncClient:
         heard: Callable[[Mapping[str, Any]], None] = lambda policy: None,
         may_leave: Callable[[], bool] = lambda: False,
         leases: Leases | None = None,
+        disks: Disks = tuple,
     ) -> None:
         self._heard, self._may_leave = heard, may_leave
-        self._leases = leases or NoLeases()
+        self._leases, self._disks = leases or NoLeases(), disks
         self._http, self._slots = http, slots
         self._host, self._boot_id, self._version = host, boot_id, version
         self._clock, self._timing, self._backoff, self._log = clock, timing, backoff, log
@@ -160,7 +167,8 @@ class SyncClient:
         slots = request.slots if request.slots is not None else self._told.slots
         leases = request.leases if request.leases is not None else self._told.leases
         changed = self._slots.slots() != slots or self._slots.ended() != request.ended
-        return changed or self._leases.reports() != leases
+        disk = request.disk if request.disk is not None else self._told.disk
+        return changed or self._leases.reports() != leases or self._disks() != disk
 
     async def _ask(self, request: SyncRequest, seen: int) -> Answer | None:
         """The answer; None when a local change must be said first."""
@@ -168,6 +176,8 @@ class SyncClient:
             self._told.slots = None
         if request.leases is not None:
             self._told.leases = None
+        if request.disk is not None:
+            self._told.disk = None
         asking = asyncio.ensure_future(
             self._http.request("POST", "/agent/v1/sync", body=encode_sync(request), timeout=self._timing.answer)
         )
@@ -207,6 +217,8 @@ class SyncClient:
                 self._told.slots = request.slots
             if request.leases is not None:
                 self._told.leases = request.leases
+            if request.disk is not None:
+                self._told.disk = request.disk
             self._slots.acknowledge(request.ended)
         if wanted.resync:
             self._told = _Told()
@@ -215,7 +227,7 @@ class SyncClient:
         self._slots.apply(wanted)
         told = msgspec.structs.replace(wanted, ack=0)
         same, self._last = told == self._last, told
-        silent = request.slots is None and request.leases is None and not request.ended
+        silent = request.slots is None and request.leases is None and request.disk is None and not request.ended
         return (silent and same) or wanted.ack < request.seq
 
     def _go_on_above(self, answer: Answer) -> None:

@@ -7,8 +7,8 @@ from andon.model.config import Agent, Config, Disk, Pool, Server
 from andon.rules.config_finding import Finding, refused, warning
 from andon.rules.listen_address import is_http_url, is_plain_http_elsewhere
 from andon.rules.names import HOST_NAME
+from andon.rules.sizes import parse_size
 
-_SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:B|[KMGT]i?B)")
 
 
 def check_agent_table(agent: Agent, pools: tuple[Pool, ...]) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def _check_disk(disk: Disk) -> Iterator[Finding]:
             f"({disk.soft_percent:g}) each must be lower than the next. Order them so.",
             *at,
         )
-    if not _SIZE.fullmatch(disk.admission_floor.strip()):
+    if parse_size(disk.admission_floor) is None:
         yield refused(
             f'admission_floor is "{disk.admission_floor}", which is no size. Write it as "5 GiB" or "500 MiB".',
             *at,

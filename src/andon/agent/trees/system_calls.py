@@ -64,6 +64,11 @@ def rename_to_new(source: int, name: str, target: int, new_name: str) -> None:
     _checked(_LIBC.renameat2(source, ctypes.c_char_p(old), target, ctypes.c_char_p(new), _RENAME_NOREPLACE), name)
 
 
+def sync_filesystem(file: int) -> None:
+    """syncfs: what was changed on the filesystem of this open file is written, and on that one only."""
+    _checked(_LIBC.syncfs(file))
+
+
 def use_idle_disk_time() -> None:
     """ioprio_set: from now on this thread's reading and writing gives way to everybody else's."""
     if _IOPRIO_SET is None:

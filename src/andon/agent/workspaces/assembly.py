@@ -111,7 +111,7 @@ async def workspaces_of(
         workspace_of,
         WorkFolders(root, adopted_works),
         boot_id=boot_id,
-        soft_percent=agent.disk.soft_percent,
+        disk=agent.disk,
         nonce=new_mark,
     )
     cleared = await asyncio.to_thread(directories.clear_half_made)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.disk.filesystems import room_at
 from andon.agent.hooks.orphans import Orphan, forget_orphan, read_orphans
 from andon.agent.layout import IN_WORK, Root
 from andon.agent.process_identity import lives
@@ -20,9 +21,10 @@ from andon.agent.workspaces.making import PARTIAL_MARK, make_workspace
 from andon.agent.workspaces.ownership import owner_of
 from andon.agent.workspaces.parts import Found, Made
 from andon.agent.workspaces.work_folders import WorkFolders
-from andon.model.config import Workspace
+from andon.model.config import Disk, Workspace
+from andon.model.disk import DiskLevel
 from andon.model.workspaces import JobProcess, LeaseRecord
-from andon.rules.disk_marks import Room, is_below_soft
+from andon.rules.disk_marks import level_of
 
 TRASH = ".trash"
 
@@ -37,11 +39,11 @@ class Directories:
         works: WorkFolders,
         *,
         boot_id: str,
-        soft_percent: float,
+        disk: Disk,
         nonce: Callable[[], str],
     ) -> None:
         self._root, self._workspace_of, self._works = root, workspace_of, works
-        self._boot_id, self._soft_percent, self._nonce = boot_id, soft_percent, nonce
+        self._boot_id, self._disk, self._nonce = boot_id, disk, nonce
 
     def make(self, slot: int, claim: str | None, name: str, process: JobProcess) -> Made:
         """Makes the workspace `name`. Raises CannotBegin and OSError."""
@@ -118,16 +120,9 @@ class Directories:
     def space_needed(self, record: LeaseRecord) -> bool:
         """Whether the filesystem of the workspace is below its soft mark; False where that cannot be told."""
         try:
-            found = os.statvfs(record.path)
+            return level_of(room_at(record.path), self._disk) is not DiskLevel.OK
         except OSError:
             return False
-        room = Room(
-            total=found.f_blocks * found.f_frsize,
-            free=found.f_bavail * found.f_frsize,
-            inodes=found.f_files,
-            inodes_free=found.f_favail,
-        )
-        return is_below_soft(room, self._soft_percent)
 
     def _trash_of(self, path: Path) -> Path:
         ours = path.parent.parent in (self._root.runs, self._root.standalone)
