@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from andon.model.job_states import JobStatus
 from andon.model.journal import Entry, Line
 from andon.model.nouns import Job
-from andon.web.durations import duration, size
+from andon.rules.size_words import size
+from andon.web.durations import duration
 from andon.web.job_page import github_url
 from andon.web.shown_text import log_text, shown
 from andon.web.story_words import actor, evidence, words

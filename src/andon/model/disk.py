@@ -8,6 +8,8 @@ import msgspec
 
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """What the database can keep of a size or a number of things."""
+Difference = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""The same of a size that may have shrunk."""
 
 
 class DiskLevel(StrEnum):
@@ -20,6 +22,12 @@ class DiskLevel(StrEnum):
     """No job begins; everything that nothing uses goes."""
     EMERGENCY = "emergency"
     """Nearly full: the ballast goes, and the trash without its minute."""
+    UNKNOWN = "unknown"
+    """A level that only a newer agent knows: it proves nothing, and `admits` says what follows (R39)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "DiskLevel | None":
+        return cls.UNKNOWN if isinstance(value, str) else None
 
 
 class PathClass(StrEnum):
@@ -35,6 +43,12 @@ class PathClass(StrEnum):
     """Declared with the adoption, with a rule of its own."""
     UNKNOWN = "unknown"
     """Nobody's that we know of: reported, and never touched."""
+    OTHER = "other"
+    """A class that only a newer agent knows: shown among the unknown ones, and no reason for an alarm (R39)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "PathClass | None":
+        return cls.OTHER if isinstance(value, str) else None
 
 
 class ClassTotal(msgspec.Struct, frozen=True, kw_only=True, rename={"path_class": "class"}):
@@ -62,7 +76,7 @@ class GuardPass(msgspec.Struct, frozen=True, kw_only=True):
     level: DiskLevel
     removed: Bytes = 0
     """Directories that were put into the trash, or deleted out of it."""
-    freed: int = 0
+    freed: Difference = 0
     """By the filesystem's free space before and after, not by the sizes of what went (host-facts.md 2.3)."""
 
 
@@ -86,7 +100,7 @@ class DiskReport(msgspec.Struct, frozen=True, kw_only=True):
     """What is promised to jobs that run and has not been written yet. Worked out by the control plane."""
     full_in_s: float | None = None
     """When it is full at the rate of the last minutes; None: it is not getting fuller."""
-    slots: tuple[int, ...] = ()
+    slots: tuple[Bytes, ...] = ()
     """The slots whose jobs write here."""
     classes: tuple[ClassTotal, ...] = ()
     pinned: tuple[Pinned, ...] = ()

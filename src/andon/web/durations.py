@@ -1,4 +1,4 @@
-"""Durations and sizes in words for people; the page's script says durations the same way."""
+"""Durations in words for people; the page's script says them the same way."""
 
 
 def duration(seconds: float) -> str:
@@ -11,15 +11,3 @@ def duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-def size(count: object) -> str:
-    """Bytes as `12.3 GiB`; anything that is no number of bytes as `unknown`."""
-    if not isinstance(count, int | float) or isinstance(count, bool) or count < 0:
-        return "unknown"
-    left = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if left < 1024:
-            return f"{left:.0f} {unit}" if unit == "B" else f"{left:.1f} {unit}"
-        left /= 1024
-    return f"{left:.1f} TiB"

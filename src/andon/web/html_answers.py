@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon import __version__
+from andon.rules.size_words import size
 from andon.store.database import Unavailable
 from andon.web.answers import Refusal, database_away
 from andon.web.auth import require_reader
 from andon.web.control_plane import control_plane
-from andon.web.durations import duration, size
+from andon.web.durations import duration
 from andon.web.shown_text import log_text, shown
 from andon.web.static_files import static_url
 
