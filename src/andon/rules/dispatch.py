@@ -4,7 +4,8 @@ Waiting jobs come in groups of one owner and one pool, oldest first. Slots of a 
 round the owners by turns, so that a capped or unservable owner never holds up another (R18, R19).
 A job goes elsewhere than where it was given up, while there is an elsewhere, and a host whose starts fail
 gives its slots last: it is the emptiest host, and would draw every job again and again (T20, T26).
-What an idle adopted runner will take is left to it for a moment (`rules.adopted_slots`).
+What an idle adopted runner will take is left to it for a moment (`rules.adopted_slots`). No job begins where it has
+no room to write, so that jobs spread to the hosts that have (`rules.disk_admission`).
 Weights, priorities and lanes join in here later; the shape stays: snapshot -> decisions.
 """
 
@@ -17,7 +18,10 @@ import msgspec
 
 from andon.model.config import Pool
 from andon.rules.adopted_slots import Taker, Takers, WorkToLeave
+from andon.rules.disk_admission import DiskFacts, Rooms, Shortage, shortage_facts
 
+NO_DISK = "no_disk"
+"""The cause of `rules.why` of a job that has no room on any host with a free slot."""
 HOST_IS_TO_BLAME = 2
 """So many slots that fail speak against their host, and not each for itself (design.md section 4, "unit")."""
 
@@ -68,6 +72,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Adopted slots that stand idle."""
     now: datetime | None = None
     """When it was read; needed where there are takers."""
+    disks: DiskFacts | None = None
+    """None: no host with a free slot reports a disk."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +160,8 @@ def decide(snapshot: Snapshot, policy: Policy) -> tuple[Decision, ...]:
                 used[job.owner] = used.get(job.owner, 0) + 1
                 placed += 1
                 decisions.append(Place(job=job, slot=slot))
+            elif placed < policy.batch and (short := free.shortage(job)) is not None:
+                decisions.append(Withhold(job=job, cause=NO_DISK, facts=shortage_facts(short)))
     return tuple(decisions)
 
 
@@ -171,7 +179,7 @@ def _left(job: WaitingJob, takers: Takers, now: datetime | None) -> Leave | LetL
 
 class _FreeSlots:
     """Free slots by pool; the emptiest host gives next, so that starts spread and a lost host takes
-    less with it. What is doubtful comes last."""
+    less with it. What is doubtful comes last. A slot where the job has no room is no slot for it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._slots: dict[str, dict[str, list[FreeSlot]]] = defaultdict(lambda: defaultdict(list))
@@ -184,25 +192,43 @@ class _FreeSlots:
         for pool, hosts in self._slots.items():
             for host, slots in hosts.items():
                 heappush(self._hosts[pool], self._rank(host, slots))
+        self._needs = {} if snapshot.disks is None else snapshot.disks.needs
+        self._rooms = None if snapshot.disks is None else Rooms(snapshot.disks)
 
     def take(self, job: WaitingJob) -> FreeSlot | None:
-        """A slot of the job's pool, or None when none is left."""
-        return self._take_elsewhere(job) if job.given_up else self._take_next(job.pool)
+        """A slot of the job's pool, or None when none is left that has room for it."""
+        return self._take_elsewhere(job) if job.given_up else self._take_next(job)
 
-    def _take_next(self, pool: str) -> FreeSlot | None:
-        heap = self._hosts[pool]
-        while heap:
+    def shortage(self, job: WaitingJob) -> Shortage | None:
+        """Why no slot of those that are left has room for the job; None: none is left, or one has."""
+        if self._rooms is None or job.id not in self._needs:
+            return None
+        left = [(slot.host, slot.slot) for slots in self._slots[job.pool].values() for slot in slots]
+        return self._rooms.shortage(left, self._needs[job.id])
+
+    def _take_next(self, job: WaitingJob) -> FreeSlot | None:
+        heap = self._hosts[job.pool]
+        full: list[tuple[bool, int, str]] = []
+        found: FreeSlot | None = None
+        while heap and found is None:
             was = heappop(heap)
-            slots = self._slots[pool][was[-1]]
+            slots = self._slots[job.pool][was[-1]]
             if not slots:
                 continue
-            if (now := self._rank(was[-1], slots)) == was:
-                slot = self._given(slots.pop())
-                if slots:
-                    heappush(heap, self._rank(slot.host, slots))
-                return slot
-            heappush(heap, now)
-        return None
+            if (now := self._rank(was[-1], slots)) != was:
+                heappush(heap, now)
+                continue
+            found = next((slot for slot in reversed(slots) if self._has_room(job, slot)), None)
+            if found is None:
+                full.append(was)
+                continue
+            slots.remove(found)
+            self._give(job, found)
+            if slots:
+                heappush(heap, self._rank(found.host, slots))
+        for each in full:
+            heappush(heap, each)
+        return found
 
     def _take_elsewhere(self, job: WaitingJob) -> FreeSlot | None:
         """Where it was given up least often: there is always a place that is least bad."""
@@ -211,20 +237,30 @@ class _FreeSlots:
         for host, slot, times in job.given_up:
             on_host[host] += times
             on_slot[host, slot] += times
-        left = [(host, slots) for host, slots in self._slots[job.pool].items() if slots]
+        roomy = {
+            host: [slot for slot in slots if self._has_room(job, slot)] for host, slots in self._slots[job.pool].items()
+        }
+        left = [(host, slots) for host, slots in roomy.items() if slots]
         if not left:
             return None
-        _, slots = min(left, key=lambda each: (on_host[each[0]], self._rank(*each)))
+        host, slots = min(left, key=lambda each: (on_host[each[0]], self._rank(*each)))
         slot = min(slots, key=lambda each: (on_slot[each.host, each.slot], _least_doubtful(each)))
-        slots.remove(slot)
-        return self._given(slot)
+        self._slots[job.pool][host].remove(slot)
+        self._give(job, slot)
+        return slot
+
+    def _has_room(self, job: WaitingJob, slot: FreeSlot) -> bool:
+        if self._rooms is None or job.id not in self._needs:
+            return True
+        return self._rooms.fits(slot.host, slot.slot, self._needs[job.id])
 
     def _rank(self, host: str, slots: list[FreeSlot]) -> tuple[bool, int, str]:
         return slots[-1].doubtful, self._load.get(host, 0), host
 
-    def _given(self, slot: FreeSlot) -> FreeSlot:
+    def _give(self, job: WaitingJob, slot: FreeSlot) -> None:
         self._load[slot.host] = self._load.get(slot.host, 0) + 1
-        return slot
+        if self._rooms is not None and job.id in self._needs:
+            self._rooms.take(slot.host, slot.slot, self._needs[job.id])
 
 
 def _least_doubtful(slot: FreeSlot) -> tuple[bool, int, int]:
