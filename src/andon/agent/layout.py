@@ -61,6 +61,26 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return self.path / "trash"
 
     @property
+    def bases(self) -> Path:
+        """What warm starts will be cloned from."""
+        return self.path / "bases"
+
+    @property
+    def ballast(self) -> Path:
+        """Room that is given up when there is none left (R53)."""
+        return self.path / "ballast"
+
+    @property
+    def deletions(self) -> Path:
+        """What was deleted here, for longer than tmpfs keeps it."""
+        return self.path / "deletions.jsonl"
+
+    @property
+    def adopted(self) -> Path:
+        """One record for each runner that was adopted."""
+        return self.path / "adopted"
+
+    @property
     def host_token(self) -> Path:
         """The credential that enrolment gave (interfaces.md section 2)."""
         return self.path / "host.token"
@@ -93,6 +113,12 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     def claim(self, slot: int, claim: str) -> Path:
         """The folder of one claim's runner."""
         return self.slots / str(slot) / claim
+
+    def own(self) -> frozenset[Path]:
+        """What lies in the root and is the agent's own; what is neither here nor a folder of others is unknown."""
+        files = (self.host_token, self.policy, self.past_claims, self.ballast, self.deletions)
+        more = (self.deletions.with_name(f"{self.deletions.name}.1"), self.ballast.with_name(f".{self.ballast.name}"))
+        return frozenset((self.run, self.bin, self.hooks, self.orphans, self.adopted, *files, *more))
 
     def make(self) -> None:
         """Makes the folders. Raises Refused when the root cannot be written."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _DEAD = (b"Z", b"X")
+_MOST_PARENTS = 200
 
 
 def boot_id() -> str:
@@ -85,3 +86,20 @@ def end_session(leader: int, start: int) -> None:
                 pass
             finally:
                 os.close(file)
+
+
+def line_of(pid: int) -> list[int]:
+    """A process and those that it comes from, nearest first; as far as they live."""
+    out: list[int] = []
+    while pid > 1 and len(out) < _MOST_PARENTS:
+        out.append(pid)
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        except OSError:
+            break
+    return out
+
+
+def is_of(pid: int, job: int) -> bool:
+    """Whether a process belongs to the job's: comes from it, or is one that it comes from."""
+    return job in line_of(pid) or pid in line_of(job)

@@ -97,6 +97,8 @@ async def run_agent(
             slots,
             adopted=adopted.as_slots(),
             adopted_works=lambda: {one.slot: one.work for one in adopted.adopted()},
+            live_claims=supervisor.live_claims,
+            hooks_of_runners=adopted.chained_hooks,
             boot_id=launcher.boot_id,
             environ=environ,
             changed=supervisor.changed,
@@ -116,6 +118,7 @@ async def run_agent(
                 host,
                 work.policy,
                 leases=work.keeper,
+                deletions=work.journal,
                 clock=clock,
                 timing=timing,
                 log=log,
@@ -127,7 +130,7 @@ async def run_agent(
                 public_url=lambda: work.policy.now.public_url,
                 log=log,
             )
-            questions = QuestionDoor(lambda: _status(agent, host, adopted, server), hooks.answer)
+            questions = QuestionDoor(lambda: _status(agent, host, adopted, server), hooks.answer, work.questions.answer)
             nudges = NudgeDoor(root.shim_socket, supervisor.loop.nudge)
             try:
                 await questions.open(root.socket)
@@ -140,6 +143,9 @@ async def run_agent(
                     server.run(),
                     work.keeper.loop.run(),
                     work.emptier.loop.run(),
+                    work.sizes.loop.run(),
+                    work.account.loop.run(),
+                    work.foreign.loop.run(),
                 )
                 log.info("agent.stopped", host=agent.name)
             finally:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -81,16 +82,17 @@ class NudgeDoor:
 class QuestionDoor:
     """One JSON line each way: `{"v": 1, "status": true}` gets `{"v": 1, "status": {...}}`.
 
-    A request with `hook` goes to `hooks` with its connection (agent/hooks); None means no answer.
+    A request with `hook` goes to `hooks` with its connection (agent/hooks); None means no answer. One with `disk`
+    goes to `disk` with the user id of whoever asks.
     """
 
     def __init__(
         self,
         status: Callable[[], dict[str, Any]],
         hooks: Callable[[bytes, socket.socket], Awaitable[msgspec.Struct | None]] | None = None,
+        disk: Callable[[dict[str, Any], int], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
-        self._status = status
-        self._hooks = hooks
+        self._status, self._hooks, self._disk = status, hooks, disk
         self._server: asyncio.Server | None = None
 
     async def open(self, path: Path) -> None:
@@ -137,9 +139,17 @@ class QuestionDoor:
             # A descriptor of our own: event loops hand out their sockets with less than we ask for.
             with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as door:
                 return await self._hooks(line, door)
+        if "disk" in question and self._disk is not None:
+            return await self._disk(question, _peer(writer.get_extra_info("socket")))
         return self._answer(question)
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         if question.get("status"):
             return {"v": 1, "status": self._status()}
         return {"v": 1, "ok": False, "error": 'Unknown question. Known: {"v": 1, "status": true}.'}
+
+
+def _peer(door: socket.socket) -> int:
+    """The user id of the process at the other end, as it was when it connected."""
+    _, uid, _ = struct.unpack("iii", door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iii")))
+    return int(uid)

@@ -103,6 +103,12 @@ class Supervisor:
         """From now on a slot takes no runner while `why_closed` gives a reason, which is told with it."""
         self._why_closed = why_closed
 
+    def live_claims(self) -> frozenset[str]:
+        """The claims whose runner lives, or whose end is not acknowledged yet."""
+        return frozenset(
+            one.claim.claim for one in self._held if one.live or one.claim.claim not in self._past.claims()
+        )
+
     @property
     def has_live_runner(self) -> bool:
         """Whether any runner of ours lives."""

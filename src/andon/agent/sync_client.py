@@ -14,7 +14,7 @@ import msgspec
 
 from andon.agent.backoff import Backoff
 from andon.agent.timing import Timing
-from andon.model.disk import DiskReport
+from andon.model.disk import Deletion, DiskReport
 from andon.model.wire import SEQ_HEADER, EndReport, LeaseReport, SlotReport, SyncAnswer, SyncRequest
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
@@ -60,6 +60,24 @@ Disks = Callable[[], tuple[DiskReport, ...]]
 """What the guard tells of this host's filesystems. News of them nudges the slots' `changed`, too."""
 
 
+class Deletions(Protocol):
+    """What was deleted on this host, as far as the control plane has not acknowledged it."""
+
+    def unheard(self) -> tuple[Deletion, ...]: ...
+    def acknowledge(self, deletions: tuple[Deletion, ...]) -> None: ...
+
+
+class NoDeletions:
+    """A host that deletes nothing."""
+
+    def unheard(self) -> tuple[Deletion, ...]:
+        """None."""
+        return ()
+
+    def acknowledge(self, deletions: tuple[Deletion, ...]) -> None:
+        """Nothing to do."""
+
+
 class NoLeases:
     """A host without workspaces."""
 
@@ -102,9 +120,11 @@ class SyncClient:
         may_leave: Callable[[], bool] = lambda: False,
         leases: Leases | None = None,
         disks: Disks = tuple,
+        deletions: Deletions | None = None,
     ) -> None:
         self._heard, self._may_leave = heard, may_leave
         self._leases, self._disks = leases or NoLeases(), disks
+        self._deletions = deletions or NoDeletions()
         self._http, self._slots = http, slots
         self._host, self._boot_id, self._version = host, boot_id, version
         self._clock, self._timing, self._backoff, self._log = clock, timing, backoff, log
@@ -160,6 +180,7 @@ class SyncClient:
             slots=slots if slots != self._told.slots else None,
             ended=self._slots.ended(),
             leases=leases if leases != self._told.leases else None,
+            deletions=self._deletions.unheard(),
             clock=self._clock.now(),
         )
 
@@ -167,6 +188,7 @@ class SyncClient:
         slots = request.slots if request.slots is not None else self._told.slots
         leases = request.leases if request.leases is not None else self._told.leases
         changed = self._slots.slots() != slots or self._slots.ended() != request.ended
+        changed = changed or self._deletions.unheard() != request.deletions
         disk = request.disk if request.disk is not None else self._told.disk
         return changed or self._leases.reports() != leases or self._disks() != disk
 
@@ -220,6 +242,7 @@ class SyncClient:
             if request.disk is not None:
                 self._told.disk = request.disk
             self._slots.acknowledge(request.ended)
+            self._deletions.acknowledge(request.deletions)
         if wanted.resync:
             self._told = _Told()
         self._heard(wanted.policy)
@@ -227,7 +250,8 @@ class SyncClient:
         self._slots.apply(wanted)
         told = msgspec.structs.replace(wanted, ack=0)
         same, self._last = told == self._last, told
-        silent = request.slots is None and request.leases is None and request.disk is None and not request.ended
+        states = (request.slots, request.leases, request.disk)
+        silent = all(state is None for state in states) and not request.ended and not request.deletions
         return (silent and same) or wanted.ack < request.seq
 
     def _go_on_above(self, answer: Answer) -> None:

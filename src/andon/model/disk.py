@@ -80,6 +80,16 @@ class GuardPass(msgspec.Struct, frozen=True, kw_only=True):
     """By the filesystem's free space before and after, not by the sizes of what went (host-facts.md 2.3)."""
 
 
+class Going(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace that goes as soon as its room is needed, or its time is over."""
+
+    path: str
+    lease: str
+    owner: str
+    bytes: Bytes | None = None
+    why: str = ""
+
+
 class DiskReport(msgspec.Struct, frozen=True, kw_only=True):
     """One filesystem that the host's jobs or its agent write to; also an entry of a host's `disk` (interfaces.md 6)."""
 

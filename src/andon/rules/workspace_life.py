@@ -36,7 +36,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     up_s: float
     """Seconds since boot, now."""
     space_needed: bool = False
-    """Whether its filesystem is below the soft mark."""
+    """Whether it is among what must go now for the room that it takes."""
 
 
 class Step(NamedTuple):
@@ -44,6 +44,8 @@ class Step(NamedTuple):
 
     event: str | None
     reasons: tuple[str, ...]
+    for_space: bool = False
+    """It goes because its room is needed, and would stay otherwise."""
 
 
 def next_step(seen: Seen) -> Step:
@@ -81,7 +83,7 @@ def _dead(seen: Seen) -> Step:
         if record.failed is False:
             return Step("trashed", ("its run is over",))
         if seen.space_needed:
-            return Step("trashed", ("its run is over, and its space is needed",))
+            return Step("trashed", ("its run is over, and its space is needed",), for_space=True)
         if dead_for >= KEPT_WHEN_FAILED.total_seconds():
             return Step("trashed", ("its run is over, and its day as evidence, too",))
         said = "its job failed" if record.failed else "whether its job failed is not known"
@@ -111,6 +113,11 @@ _W = WorkspaceState
 _NEXT = MappingProxyType(
     {_W.FRESH: _fresh, _W.LEASED: _leased, _W.DRAINING: _draining, _W.DEAD: _dead, _W.TRASHED: _trashed}
 )
+
+
+def may_go_for_space(record: LeaseRecord, run: str) -> bool:
+    """Whether it is one of those that may go before their time."""
+    return record.state is WorkspaceState.DEAD and run == _OVER
 
 
 def looks_needed(records: Mapping[str, LeaseRecord], gone: frozenset[str]) -> tuple[LeaseRecord, ...]:

@@ -37,6 +37,11 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, durable: 
         _sync_folder(path.parent)
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name is being written, or was when its writer ended."""
+    return _UNFINISHED.match(name) is not None
+
+
 def clear_unfinished(folder: Path) -> int:
     """Removes files in `folder` whose writer was ended before they had their name; returns how many.
 
@@ -44,7 +49,7 @@ def clear_unfinished(folder: Path) -> int:
     """
     cleared = 0
     for path in list(folder.iterdir()):
-        if _UNFINISHED.match(path.name) and stat.S_ISREG(path.lstat().st_mode):
+        if is_unfinished(path.name) and stat.S_ISREG(path.lstat().st_mode):
             path.unlink()
             cleared += 1
     return cleared

@@ -34,7 +34,6 @@ class Host:
             lambda slot: self.workspace,
             WorkFolders(self.root, lambda: self.adopted),
             boot_id=boot_id(),
-            soft_percent=15.0,
             nonce=self._nonce,
         )
 
@@ -81,11 +80,13 @@ def test_made_found_and_put_aside(host: Host, where: str) -> None:
     assert made.path == below / NAME and (made.path / "a" / "b").is_dir()
     assert [(one.name, one.slot, one.made) for one in host.places.found(())] == [(NAME, 3, made)]
     assert host.places.found({NAME}) == ()
-    assert host.places.put_aside(record(made)) is None
+    assert host.places.put_aside(record(made), "old") is None
     (trash,) = [trash for trash in host.places.trashes() if list(trash.iterdir())]
-    assert [each.name for each in trash.iterdir()] == [f"{NAME}.0000000001"]
+    assert [each.name for each in trash.iterdir()] == ["old"]
     assert trash.stat().st_dev == made.device and trash.stat().st_mode & 0o777 == 0o700
-    assert host.places.found(()) == () and host.places.put_aside(record(made)) is None, "gone already"
+    assert host.places.found(()) == ()
+    with pytest.raises(FileNotFoundError):
+        host.places.put_aside(record(made), "gone already")
 
 
 def test_in_an_adopted_runners_work_folder(host: Host, tmp_path: Path) -> None:
@@ -100,8 +101,8 @@ def test_in_an_adopted_runners_work_folder(host: Host, tmp_path: Path) -> None:
     assert [(one.name, one.slot, one.made) for one in host.places.found(())] == [(NAME, 3, made)]
     host.adopted.clear()
     assert [one.made for one in host.places.found(())] == [made]
-    assert host.places.put_aside(msgspec.structs.replace(record(made), claim=None)) is None
-    assert [each.name for each in host.root.trash.iterdir()] == [f"{NAME}.0000000001"]
+    assert host.places.put_aside(msgspec.structs.replace(record(made), claim=None), "old") is None
+    assert [each.name for each in host.root.trash.iterdir()] == ["old"]
     with pytest.raises(CannotBegin, match="not known"):
         host.places.make(3, None, NAME, ME)
 
@@ -134,10 +135,10 @@ def test_another_directory_under_the_name_stays(host: Host) -> None:
     made = host.make()
     made.path.rename(made.path.with_name("moved"))
     made.path.mkdir()
-    assert host.places.put_aside(record(made)) == "Another directory stands under its name."
+    assert host.places.put_aside(record(made), "old") == "Another directory stands under its name."
     made.path.rmdir()
     made.path.symlink_to(made.path.with_name("moved"))
-    assert host.places.put_aside(record(made)) == "Something that is no directory stands under its name."
+    assert host.places.put_aside(record(made), "old") == "Something that is no directory stands under its name."
     assert (made.path.parent / "moved" / "tmp").is_dir()
 
 
@@ -156,7 +157,7 @@ def test_a_directory_that_is_exchanged_between_look_and_rename_is_put_back(
         rename(source, name, target, new_name)
 
     monkeypatch.setattr(trash, "rename_to_new", exchanged)
-    assert host.places.put_aside(record(made)) == "Another directory was put under its name just now."
+    assert host.places.put_aside(record(made), "old") == "Another directory was put under its name just now."
     assert (made.path / "precious").exists() and list(host.root.trash.iterdir()) == []
 
 
@@ -167,21 +168,3 @@ def test_what_an_ended_agent_left_half_made_is_cleared(host: Host) -> None:
     assert host.places.clear_half_made() == 1
     assert not half.exists() and made.path.exists()
     assert [each.name for each in host.root.trash.iterdir()] == [f"partial-{NAME}.0000000001"]
-
-
-def test_the_soft_mark_is_that_of_its_filesystem(host: Host) -> None:
-    made = host.make()
-    room = os.statvfs(made.path)
-    used = 100 - 100 * room.f_bavail / room.f_blocks
-    for percent, needed in ((100 - used + 1, True), (0.0, False)):
-        places = Directories(
-            host.root,
-            lambda slot: Workspace(),
-            WorkFolders(host.root, dict),
-            boot_id=boot_id(),
-            soft_percent=percent,
-            nonce=lambda: "0",
-        )
-        assert places.space_needed(record(made)) is (needed or room.f_bavail * room.f_frsize < 10 << 30)
-    gone = msgspec.structs.replace(record(made), path="/nowhere/at/all")
-    assert host.places.space_needed(gone) is False

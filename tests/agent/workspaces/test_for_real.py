@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from andon.agent.disk.history import History
+from andon.agent.disk.journal import DeletionJournal
 from andon.agent.leases.evidence import Evidence
 from andon.agent.leases.place import open_place
 from andon.agent.leases.table import LeaseTable
@@ -64,12 +66,14 @@ class Directories:
 
     def forget_note(self, name: str) -> None: ...
 
-    def space_needed(self, record: LeaseRecord) -> bool:
-        return False
+    def wanted(self, over: tuple[LeaseRecord, ...]) -> frozenset[str]:
+        return frozenset()
 
-    def put_aside(self, record: LeaseRecord) -> str | None:
-        if Path(record.path).exists():
-            Path(record.path).rename(self.trash / record.id)
+    def size_of(self, record: LeaseRecord) -> int | None:
+        return 512
+
+    def put_aside(self, record: LeaseRecord, new_name: str) -> str | None:
+        Path(record.path).rename(self.trash / record.id)
         return None
 
 
@@ -80,9 +84,14 @@ class Host:
         self.folder, self.places = folder, Directories(folder)
         self._table: LeaseTable | None = None
 
+    def _nonce(self) -> str:
+        return os.urandom(5).hex()
+
     async def start(self) -> Keeper:
         clock, log, boot = SystemClock(), logger("agent"), boot_id()
-        self._table = LeaseTable.open(open_place(self.folder / "leases", any_filesystem=True), boot, log, spares=4)
+        place = open_place(self.folder / "leases", any_filesystem=True)
+        self._table = LeaseTable.open(place, boot, log, spares=4)
+        self.journal = DeletionJournal(place.journal, History(self.folder / "history", log), log, records=8)
         await self._table.recover(clock)
         evidence = Evidence(clock, boot)
         watch = LeaseWatch(lambda: self.keeper.loop.nudge())
@@ -92,9 +101,18 @@ class Host:
             self._table,
             self.places,
             view,
-            LeasedRemover(self._table, evidence, self.places.put_aside),
+            LeasedRemover(
+                self._table,
+                evidence,
+                self.places.put_aside,
+                self.journal,
+                size_of=self.places.size_of,
+                nonce=self._nonce,
+                clock=clock,
+            ),
+            self.places,
             boot_id=boot,
-            nonce=lambda: os.urandom(5).hex(),
+            nonce=self._nonce,
             guard=lambda: "act",
             changed=Nudge(),
             clock=clock,
@@ -104,6 +122,7 @@ class Host:
 
     def end(self) -> None:
         self.watch.close()
+        self.journal.close()
         if self._table is not None:
             self._table.close()
 
@@ -196,7 +215,7 @@ def test_an_agent_ended_between_rename_and_the_end_of_the_lease_loses_nothing(
         host.keeper.hear(said({"7": "in_progress"}, {record.id: "success"}))
         await host.keeper.look()
         assert host.state() == [WorkspaceState.DEAD]
-        assert host.places.put_aside(record) is None
+        assert host.places.put_aside(record, "gone") is None
         keeper = await host.restart()
         keeper.hear(said({"7": "completed"}, {}))
         await keeper.look()

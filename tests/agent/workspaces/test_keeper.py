@@ -71,15 +71,20 @@ class Places:
 
     def forget_note(self, name: str) -> None: ...
 
-    def space_needed(self, record: LeaseRecord) -> bool:
-        return self.space
+    def wanted(self, over: tuple[LeaseRecord, ...]) -> frozenset[str]:
+        return frozenset(one.id for one in over) if self.space else frozenset()
+
+    def size_of(self, record: LeaseRecord) -> int | None:
+        return None
 
 
 class Remover:
     def __init__(self, records: Records, places: Places) -> None:
         self._records, self._places = records, places
+        self.by: list[tuple[str, str]] = []
 
-    async def take_away(self, record: LeaseRecord) -> Hold | None:
+    async def take_away(self, record: LeaseRecord, actor: str, reason: str) -> Hold | None:
+        self.by.append((record.id, actor))
         if record.id in self._places.locked:
             return Hold(by=Holder.LOCK, text="another program holds its lock")
         del self._places.there[record.id], self._records.kept[record.id]
@@ -138,6 +143,7 @@ class Stage:
             self.places,
             self.kernel,
             Remover(self.records, self.places),
+            self.places,
             boot_id="boot",
             nonce=self._nonce,
             guard=lambda: self.guard,

@@ -98,7 +98,7 @@ class Records:
 
     def __init__(self, root: Root) -> None:
         self.root = root
-        self.folder = root.path / "adopted"
+        self.folder = root.adopted
         self.hooks = root.hooks / "adopted"
 
     @contextlib.contextmanager

@@ -116,6 +116,11 @@ class AdoptedRunners:
         """Adopted slots with their number and user, for what is prepared for each slot's user."""
         return tuple(user_slot(one) for one in self._adoptions().values() if one.stage is Stage.ADOPTED)
 
+    def chained_hooks(self) -> tuple[Path, ...]:
+        """The hooks that were there before us, and still run."""
+        hooks = (hook for one in self._adoptions().values() for hook in one.foreign.values() if hook.chained)
+        return tuple(Path(hook.path) for hook in hooks)
+
     def tell_slots(self, serve: Callable[[tuple[Slot, ...]], None]) -> None:
         """`serve` is called at the look that finds adopted slots that it was not told of yet, or others than before."""
         self._serve = serve

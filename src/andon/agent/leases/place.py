@@ -34,6 +34,11 @@ class LeasePlace(msgspec.Struct, frozen=True, kw_only=True):
         """Files with their room taken, for leases to come."""
         return self.path / "spare"
 
+    @property
+    def journal(self) -> Path:
+        """What was deleted on this host since it was booted (`agent.disk.journal`)."""
+        return self.path / "journal"
+
 
 def _kind(path: Path) -> str | None:
     mount = mount_of(path)
@@ -73,7 +78,7 @@ def open_place(folder: Path, *, any_filesystem: bool = False) -> LeasePlace:
     if kind != "tmpfs" and not any_filesystem:
         raise Refused(
             f"{folder}: leases must lie on tmpfs, and this is {kind or 'a filesystem that cannot be told'}. "
-            "Mount a tmpfs there (1 MiB is enough)."
+            "Mount a tmpfs there (4 MiB are enough)."
         )
     place = LeasePlace(path=folder)
     try:
@@ -97,6 +102,8 @@ def give_back(place: LeasePlace) -> None:
             return
         for spare in place.spare.iterdir():
             spare.unlink()
+        # What it says stands in the history and above.
+        place.journal.unlink(missing_ok=True)
         for folder in (place.spare, place.leases, place.path):
             folder.rmdir()
     except OSError:

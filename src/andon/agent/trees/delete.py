@@ -43,23 +43,28 @@ class _Stopped(Exception):
 
 
 def empty_trash(
-    trash: Path, *, go_on: Callable[[], bool] = lambda: True, leave: frozenset[str] = frozenset()
+    trash: Path,
+    *,
+    go_on: Callable[[], bool] = lambda: True,
+    leave: frozenset[str] = frozenset(),
+    gone: Callable[[str, int], None] = lambda name, size: None,
 ) -> Emptied:
     """Deletes everything in `trash` but the names in `leave`, as far as it can be; blocks, so not on an event loop.
 
-    `go_on` is asked often; once it says no, the rest is left for the next call. Raises OSError when the
-    trash itself cannot be read.
+    `go_on` is asked often; once it says no, the rest is left for the next call. `gone` is told of each name that is
+    gone as a whole, with the bytes that it took on the disk. Raises OSError when the trash itself cannot be read.
     """
     bin_ = os.open(trash, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        return _Emptying(str(trash), bin_, go_on).run(leave)
+        return _Emptying(str(trash), bin_, go_on, gone).run(leave)
     finally:
         os.close(bin_)
 
 
 class _Emptying:
-    def __init__(self, trash: str, bin_: int, go_on: Callable[[], bool]) -> None:
-        self._trash, self._bin, self._go_on = trash, bin_, go_on
+    def __init__(self, trash: str, bin_: int, go_on: Callable[[], bool], gone: Callable[[str, int], None]) -> None:
+        self._trash, self._bin, self._go_on, self._gone = trash, bin_, go_on, gone
+        self._bytes = 0
         self._removed = self._steps = self._lifted = 0
         self._remains: list[Remains] = []
         self._stay: set[str] = set()
@@ -71,7 +76,10 @@ class _Emptying:
             # Again while there is something new: what was too deep comes up beside the others.
             while names := [name for name in os.listdir(self._bin) if name not in self._stay and name not in leave]:  # noqa: PTH208
                 for name in names:
-                    if not self._remove(self._bin, name, f"{self._trash}/{name}", 0):
+                    before = self._bytes
+                    if self._remove(self._bin, name, f"{self._trash}/{name}", 0):
+                        self._gone(name, self._bytes - before)
+                    else:
                         self._stay.add(name)
         except _Stopped:
             whole = False
@@ -82,6 +90,7 @@ class _Emptying:
         self._steps += 1
         if self._steps % _LOOK_EVERY == 0 and not self._go_on():
             raise _Stopped
+        size = _size(folder, name)
         try:
             os.unlink(name, dir_fd=folder)
         except FileNotFoundError:
@@ -94,6 +103,7 @@ class _Emptying:
                 return self._remove_folder(folder, name, path, depth)
             return self._again(folder, name, path, error, self._unlink)
         self._removed += 1
+        self._bytes += size
         return True
 
     def _remove_folder(self, parent: int, name: str, path: str, depth: int) -> bool:
@@ -224,6 +234,15 @@ class _Emptying:
     def _keep(self, path: str, reason: str) -> bool:
         self._remains.append(Remains(path=path, reason=reason))
         return False
+
+
+def _size(folder: int, name: str) -> int:
+    """Bytes on the disk that go with this name; 0 while the file has another one."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return 0
+    return found.st_blocks * 512 if found.st_nlink == 1 and not stat.S_ISDIR(found.st_mode) else 0
 
 
 def _why(error: OSError) -> str:

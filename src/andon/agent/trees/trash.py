@@ -5,6 +5,7 @@ is deleted later would be the mounted files (host-facts.md 1.6).
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Generator
@@ -18,18 +19,16 @@ Identity = tuple[int, int]
 
 
 def put_aside(path: Path, identity: Identity, trash: Path, new_name: str) -> str | None:
-    """Renames `path` to `trash/new_name`; the sentence that forbids it, or None when it went or was gone before.
+    """Renames `path` to `trash/new_name`; the sentence that forbids it, or None when it went.
 
-    Raises OSError when the rename itself fails; then all is as before.
+    Raises FileNotFoundError when it is gone already, and OSError when the rename itself fails; then all is as before.
     """
     with _opened(path.parent) as parent, _opened(trash) as bin_:
-        if parent is None:
-            return None
+        found = None if parent is None else _look(path.name, parent)
+        if parent is None or found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         if bin_ is None:
             return f"{trash}: the trash is not there."
-        found = _look(path.name, parent)
-        if found is None:
-            return None
         if forbidden := _forbidden(path, found, identity):
             return forbidden
         rename_to_new(parent, path.name, bin_, new_name)

@@ -12,6 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.disk.account import Account
+from andon.agent.disk.culprits import planned_deleters
+from andon.agent.disk.evictions import Evictions
+from andon.agent.disk.foreign import ForeignDeletions
+from andon.agent.disk.history import History
+from andon.agent.disk.inventory import Inventory, to_measure
+from andon.agent.disk.journal import DeletionJournal
+from andon.agent.disk.measuring import Measurer
+from andon.agent.disk.questions import DiskQuestions
 from andon.agent.hooks.orphans import clear_dead_notes
 from andon.agent.hooks.plan import prepare_standalone
 from andon.agent.kept_policy import KeptPolicy
@@ -32,6 +41,7 @@ from andon.agent.workspaces.removing import LeasedRemover
 from andon.agent.workspaces.served_slots import ServedSlots
 from andon.agent.workspaces.work_folders import WorkFolders
 from andon.model.config import Agent, Workspace
+from andon.model.workspaces import LeaseRecord
 from andon.runtime.clock import Clock, seconds_since_boot
 from andon.runtime.errors import Refused
 from andon.runtime.ids import new_mark
@@ -47,8 +57,23 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     emptier: TrashEmptier
     policy: KeptPolicy
     workspace_of: Callable[[int], Workspace]
+    journal: DeletionJournal
+    sizes: Measurer
+    account: Account
+    questions: DiskQuestions
+    foreign: ForeignDeletions
     serve: Callable[[tuple[Slot, ...]], None]
     """From now on exactly these adopted slots beside the configured ones. Hooks of theirs may come any moment."""
+
+
+class _Passes:
+    """The same for what an emptying did."""
+
+    def __init__(self) -> None:
+        self.to: Callable[[Path, int, int], None] = lambda trash, names, freed: None
+
+    def __call__(self, trash: Path, names: int, freed: int) -> None:
+        self.to(trash, names, freed)
 
 
 class Nudges:
@@ -69,6 +94,8 @@ async def workspaces_of(
     *,
     adopted: tuple[Slot, ...] = (),
     adopted_works: Callable[[], Mapping[int, Path]] = dict,
+    live_claims: Callable[[], frozenset[str]] = frozenset,
+    hooks_of_runners: Callable[[], tuple[Path, ...]] = tuple,
     boot_id: str,
     environ: Mapping[str, str],
     changed: Nudge,
@@ -79,7 +106,8 @@ async def workspaces_of(
 
     `changed` is nudged when there is something to report.
 
-    `adopted_works` gives the work folders of adopted runners, by slot.
+    `adopted_works` gives the work folders of adopted runners, by slot; `live_claims` the ids of claims whose runner
+    lives; `hooks_of_runners` the hooks that were there before us.
 
     Raises Refused where leases have no place. Afterwards every lock is let go; the records stand.
     """
@@ -106,24 +134,44 @@ async def workspaces_of(
     table = LeaseTable.open(place, boot_id, log)
     await table.recover(clock)
     evidence = Evidence(clock, boot_id)
+    history = History(root.deletions, log)
+    journal = DeletionJournal(place.journal, history, log)
     directories = Directories(
         root,
         workspace_of,
         WorkFolders(root, adopted_works),
         boot_id=boot_id,
-        disk=agent.disk,
         nonce=new_mark,
     )
     cleared = await asyncio.to_thread(directories.clear_half_made)
     if cleared:
         log.info("workspace.half_made", cleared=cleared)
+    settled = journal.recover(await asyncio.to_thread(_names_in, directories.trashes()))
+    if settled:
+        log.info("deletion_journal.settled", deletions=len(settled))
     ended = Nudges()
     watch = LeaseWatch(ended)
+    inventory = Inventory(root, table.records, live_claims, adopted_works)
+    sizes = Measurer(lambda: to_measure(inventory.take()), changed=changed, clock=clock, log=log)
+
+    def size_of(record: LeaseRecord) -> int | None:
+        return sizes.size_of(Path(record.path), (record.device, record.inode))
+
+    told = _Passes()
+    emptier = TrashEmptier(
+        lambda: (*directories.trashes(), *leftovers.trashes()),
+        gone=journal.emptied,
+        passed=told,
+        clock=clock,
+        log=log,
+    )
+    evictions = Evictions(agent.disk, journal, size_of, emptier.waiting)
     keeper = Keeper(
         table,
         directories,
         KernelView(table, evidence, watch, boot_id=boot_id, up_s=seconds_since_boot),
-        LeasedRemover(table, evidence, directories.put_aside),
+        LeasedRemover(table, evidence, directories.put_aside, journal, size_of=size_of, nonce=new_mark, clock=clock),
+        evictions,
         boot_id=boot_id,
         nonce=new_mark,
         guard=lambda: policy.now.guard,
@@ -141,8 +189,40 @@ async def workspaces_of(
         clock=clock,
         log=log,
     )
-    emptier = TrashEmptier(lambda: (*directories.trashes(), *leftovers.trashes()), clock=clock, log=log)
     ended.to = keeper.loop.nudge
+    account = Account(
+        inventory,
+        sizes.size_of,
+        keeper.over,
+        keeper.reports,
+        evictions,
+        agent.disk,
+        changed=changed,
+        clock=clock,
+        log=log,
+    )
+    told.to = account.passed
+    questions = DiskQuestions(
+        account,
+        journal,
+        history,
+        evictions,
+        mode=lambda: policy.now.guard,
+        look_again=keeper.loop.nudge,
+        hurry=emptier.hurry,
+        waiting=emptier.waiting,
+    )
+    foreign = ForeignDeletions(
+        table.records,
+        journal,
+        planned=lambda: planned_deleters(hooks_of_runners()),
+        size_of=size_of,
+        own_pid=os.getpid(),
+        nonce=new_mark,
+        changed=changed,
+        clock=clock,
+        log=log,
+    )
     try:
         yield Assembly(
             keeper=keeper,
@@ -151,13 +231,25 @@ async def workspaces_of(
             policy=policy,
             workspace_of=workspace_of,
             serve=serve,
+            journal=journal,
+            sizes=sizes,
+            account=account,
+            questions=questions,
+            foreign=foreign,
         )
     finally:
         watch.close()
+        foreign.close()
+        await sizes.close()
         leftovers.close()
         await emptier.close()
         table.close()
+        journal.close()
         give_back(place)
+
+
+def _names_in(trashes: tuple[Path, ...]) -> frozenset[str]:
+    return frozenset(each.name for trash in trashes for each in trash.iterdir())
 
 
 def _claim_work(root: Root) -> Callable[[int, str], Path]:

@@ -4,6 +4,7 @@ The second for jobs in containers: the runner mounts its work folder into them, 
 place in the container, too (R92).
 """
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Container, Iterator
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from andon.agent.disk.filesystems import room_at
 from andon.agent.hooks.orphans import Orphan, forget_orphan, read_orphans
 from andon.agent.layout import IN_WORK, Root
 from andon.agent.process_identity import lives
@@ -21,10 +21,8 @@ from andon.agent.workspaces.making import PARTIAL_MARK, make_workspace
 from andon.agent.workspaces.ownership import owner_of
 from andon.agent.workspaces.parts import Found, Made
 from andon.agent.workspaces.work_folders import WorkFolders
-from andon.model.config import Disk, Workspace
-from andon.model.disk import DiskLevel
+from andon.model.config import Workspace
 from andon.model.workspaces import JobProcess, LeaseRecord
-from andon.rules.disk_marks import level_of
 
 TRASH = ".trash"
 
@@ -39,11 +37,10 @@ class Directories:
         works: WorkFolders,
         *,
         boot_id: str,
-        disk: Disk,
         nonce: Callable[[], str],
     ) -> None:
         self._root, self._workspace_of, self._works = root, workspace_of, works
-        self._boot_id, self._disk, self._nonce = boot_id, disk, nonce
+        self._boot_id, self._nonce = boot_id, nonce
 
     def make(self, slot: int, claim: str | None, name: str, process: JobProcess) -> Made:
         """Makes the workspace `name`. Raises CannotBegin and OSError."""
@@ -85,10 +82,12 @@ class Directories:
         """The directory is leased now; what a hook wrote down of it is known."""
         forget_orphan(self._root, name)
 
-    def put_aside(self, record: LeaseRecord) -> str | None:
-        """Into the trash of its filesystem; the sentence that forbids it, or None. Raises OSError."""
-        path = Path(record.path)
-        identity, new_name = (record.device, record.inode), f"{record.id}.{self._nonce()}"
+    def put_aside(self, record: LeaseRecord, new_name: str) -> str | None:
+        """Into the trash of its filesystem, as `new_name`; the sentence that forbids it, or None.
+
+        Raises FileNotFoundError when it is gone already, and OSError.
+        """
+        path, identity = Path(record.path), (record.device, record.inode)
         if record.claim is None:
             try:
                 return put_aside(path, identity, self._root.trash, new_name)
@@ -114,15 +113,9 @@ class Directories:
                     trash = self._trash_of(Path(entry.path))
                     trash.mkdir(mode=0o700, exist_ok=True)
                     new_name = f"{entry.name.removeprefix('.')}.{self._nonce()}"
-                    count += put_aside(Path(entry.path), (found.st_dev, found.st_ino), trash, new_name) is None
+                    with contextlib.suppress(FileNotFoundError):
+                        count += put_aside(Path(entry.path), (found.st_dev, found.st_ino), trash, new_name) is None
         return count
-
-    def space_needed(self, record: LeaseRecord) -> bool:
-        """Whether the filesystem of the workspace is below its soft mark; False where that cannot be told."""
-        try:
-            return level_of(room_at(record.path), self._disk) is not DiskLevel.OK
-        except OSError:
-            return False
 
     def _trash_of(self, path: Path) -> Path:
         ours = path.parent.parent in (self._root.runs, self._root.standalone)

@@ -7,20 +7,20 @@ look that failed or on the word of an age alone (law 4, R86).
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from andon.agent.workspaces.identity import parse, workspace_id
-from andon.agent.workspaces.parts import CannotBegin, Found, Kernel, Places, Records, Remover
+from andon.agent.workspaces.parts import CannotBegin, Found, Kernel, Places, Records, Remover, Space
 from andon.model.machine import Rejected
 from andon.model.rails import RailMode
 from andon.model.wire import JobWord, LeaseReport, SyncAnswer
 from andon.model.workspace_states import WORKSPACES, WorkspaceState
 from andon.model.workspaces import Hold, JobIdentity, JobProcess, LeaseRecord
-from andon.rules.workspace_life import Seen, looks_needed, next_step
+from andon.rules.workspace_life import Seen, Step, looks_needed, may_go_for_space, next_step
 from andon.runtime.clock import Clock
 from andon.runtime.errors import AndonError
 from andon.runtime.logging import Logger
@@ -30,6 +30,8 @@ LOOK_S = 15.0
 """Between two looks when nothing nudges."""
 AT_MOST = 20
 """Workspaces that one look takes away: a wrong word about many runs at once costs few of them (R31)."""
+BY_KEEPER, BY_GUARD = "agent:keeper", "agent:guard"
+"""Who took a workspace away, in the deletion journal: its time was over, or its room was needed."""
 _NO_EVIDENCE = frozenset({"success", "skipped", "neutral", "cancelled"})
 """Conclusions after which nobody looks into the directory."""
 _UNKNOWN_JOB = JobIdentity(repository="", run_id=0, attempt=0, job="", runner="")
@@ -44,6 +46,7 @@ class Keeper:
         places: Places,
         kernel: Kernel,
         remover: Remover,
+        space: Space,
         *,
         boot_id: str,
         nonce: Callable[[], str],
@@ -53,12 +56,13 @@ class Keeper:
         log: Logger,
     ) -> None:
         self._guard = guard
-        self._records, self._places, self._kernel, self._remover = records, places, kernel, remover
+        self._records, self._places, self._kernel, self._remover, self._space = records, places, kernel, remover, space
         self._boot_id, self._nonce = boot_id, nonce
         self._changed, self._clock, self._log = changed, clock, log
         self._one_at_a_time = asyncio.Lock()
         self._runs: dict[str, str] = {}
         self._reasons: dict[str, tuple[str, ...]] = {}
+        self._wanted: frozenset[str] = frozenset()
         self._left = AT_MOST
         self.loop = Loop("workspaces", self.look, period=LOOK_S, clock=clock, log=log)
 
@@ -147,10 +151,18 @@ class Keeper:
                 path=record.path,
                 since=_since(record),
                 held_by=self._reasons.get(record.id, ()),
+                bytes=self._space.size_of(record),
             )
             for record in sorted(self._records.records(), key=lambda record: record.id)
             if record.state is not WorkspaceState.TRASHED
         )
+
+    def over(self) -> tuple[LeaseRecord, ...]:
+        """The dead ones whose runs are over: they may go before their time when their room is needed."""
+        return self._over(self._records.records())
+
+    def _over(self, records: Iterable[LeaseRecord]) -> tuple[LeaseRecord, ...]:
+        return tuple(one for one in records if may_go_for_space(one, self._runs.get(str(one.job.run_id), "")))
 
     def is_below(self, folder: Path) -> bool:
         """Whether a workspace that is not in the trash lies below `folder`."""
@@ -163,6 +175,7 @@ class Keeper:
         records = self._by_id()
         searched = looks_needed(records, self._kernel.gone())
         holds: Mapping[str, tuple[Hold, ...]] = await self._kernel.holds(searched) if searched else {}
+        self._wanted = await asyncio.to_thread(self._space.wanted, self._over(searched))
         self._left = AT_MOST
         for one in searched:
             # Read again: a hook or an answer may have come while we looked.
@@ -218,7 +231,7 @@ class Keeper:
                 holds=holds,
                 run=self._runs.get(str(record.job.run_id), "unknown"),
                 up_s=self._kernel.up_s(),
-                space_needed=self._places.space_needed(record),
+                space_needed=record.id in self._wanted,
             )
         )
         self._reasons[record.id] = step.reasons if step.event is None else ()
@@ -228,7 +241,7 @@ class Keeper:
         if isinstance(after, Rejected):
             raise AndonError(f"workspace {record.id}: {after.reason} ({record.state} on {step.event})")
         if after is WorkspaceState.TRASHED:
-            await self._take_away(record, step.reasons[0])
+            await self._take_away(record, step)
             return None
         now, up_s = self._clock.now(), self._kernel.up_s()
         moved = msgspec.structs.replace(record, state=after)
@@ -241,7 +254,8 @@ class Keeper:
         self._log.info("workspace.moved", workspace=record.id, state=after.value, reason=step.reasons[0])
         return moved
 
-    async def _take_away(self, record: LeaseRecord, reason: str) -> None:
+    async def _take_away(self, record: LeaseRecord, step: Step) -> None:
+        reason = step.reasons[0]
         if self._guard() != "act":
             would = "would go now, and" if self._guard() == "observe" else "stays, for"
             self._reasons[record.id] = (f"{reason}; it {would} the guard is switched to {self._guard()}",)
@@ -250,7 +264,8 @@ class Keeper:
             self._reasons[record.id] = (f"{AT_MOST} others went in this look; it goes in the next",)
             self.loop.nudge()
             return
-        forbidden = await self._remover.take_away(record)
+        actor = BY_GUARD if step.for_space else BY_KEEPER
+        forbidden = await self._remover.take_away(record, actor, reason)
         if forbidden is not None:
             self._reasons[record.id] = (forbidden.text,)
             return

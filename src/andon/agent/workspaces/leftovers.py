@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from andon.agent.leases.process_use import Folder, find_uses
-from andon.agent.process_identity import lives
+from andon.agent.process_identity import is_of, lives
 from andon.agent.trees.heal import Healed, heal
 from andon.agent.trees.system_calls import open_beneath, open_without_links
 from andon.agent.workspaces.work_trash import TRASH, is_ours, putting_aside
@@ -34,7 +34,6 @@ AT_ONCE = 4
 TEMP = "_temp"
 _OF_THE_RUNNER = frozenset({TEMP, TRASH, "_actions", "_andon", "_PipelineMapping", "_tasks", "_tool", "_update"})
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_MOST_PARENTS = 200
 
 
 class _Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +163,7 @@ class Leftovers:
         path = os.readlink(f"/proc/self/fd/{tree}")  # noqa: PTH115
         uses = find_uses([Folder(id="it", path=path)], go_on=job.go_on)
         for hold in uses.holds.get("it", ()):
-            if hold.pid is None or not _is_of(hold.pid, job.process.pid):
+            if hold.pid is None or not is_of(hold.pid, job.process.pid):
                 return hold.text
         return None if uses.whole else "there was no time to look whether something uses them"
 
@@ -195,23 +194,6 @@ class Leftovers:
             yield f"what others left in {name} stays as it is: {done.held}"
         if done.unseen:
             self._log.info("leftovers.unseen", **about, folders=done.unseen)
-
-
-def _is_of(pid: int, job: int) -> bool:
-    """Whether a process belongs to the job's: comes from it, or is one that it comes from."""
-    return job in _line(pid) or pid in _line(job)
-
-
-def _line(pid: int) -> list[int]:
-    """A process and its parents."""
-    out: list[int] = []
-    while pid > 1 and len(out) < _MOST_PARENTS:
-        out.append(pid)
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-        except OSError:
-            break
-    return out
 
 
 def _shown(path: str) -> str:

@@ -54,13 +54,23 @@ class Places(Protocol):
 
     def forget_note(self, name: str) -> None: ...
 
-    def space_needed(self, record: LeaseRecord) -> bool: ...
+
+class Space(Protocol):
+    """Who goes first where there is too little room (`rules.disk_plan`), and what workspaces take."""
+
+    def wanted(self, over: tuple[LeaseRecord, ...]) -> frozenset[str]:
+        """The ids of those that must go for their space, of these whose runs are over. Runs beside the event loop."""
+        ...
+
+    def size_of(self, record: LeaseRecord) -> int | None:
+        """Bytes that it took when it was measured last; None: it was not yet."""
+        ...
 
 
 class Remover(Protocol):
     """Takes a workspace away."""
 
-    async def take_away(self, record: LeaseRecord) -> Hold | None:
+    async def take_away(self, record: LeaseRecord, actor: str, reason: str) -> Hold | None:
         """Looks once more with the lease for itself alone, moves the directory into the trash and ends the lease.
 
         Returns what forbade that, if something did: then all is as before.

@@ -1,0 +1,92 @@
+"""Which workspaces must go for their room now: the keeper asks at each look, the rule decides (`rules.disk_plan`)."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from andon.agent.disk.filesystems import room_at
+from andon.agent.disk.journal import DeletionJournal, Stage
+from andon.model.config import Disk
+from andon.model.disk import DiskLevel
+from andon.model.workspaces import LeaseRecord
+from andon.rules.disk_marks import Room, level_of
+from andon.rules.disk_plan import Candidate, Leaving, choose
+
+
+class Short(msgspec.Struct, frozen=True, kw_only=True):
+    """One filesystem with the workspaces on it that may go, in no order."""
+
+    room: Room
+    candidates: tuple[Candidate, ...]
+    leaving: Leaving
+
+
+class Evictions:
+    """`size_of` gives what is measured; `in_trash` the names that wait in trashes, those that stay there left out."""
+
+    def __init__(
+        self,
+        marks: Disk,
+        journal: DeletionJournal,
+        size_of: Callable[[LeaseRecord], int | None],
+        in_trash: Callable[[], Iterable[Path]],
+    ) -> None:
+        self._marks, self._journal, self._size_of, self._in_trash = marks, journal, size_of, in_trash
+        self._levels: dict[int, DiskLevel] = {}
+        self._all_once = False
+
+    def sweep(self) -> None:
+        """At the next look everything goes that may."""
+        self._all_once = True
+
+    def size_of(self, record: LeaseRecord) -> int | None:
+        """Bytes that it took when it was measured last."""
+        return self._size_of(record)
+
+    def wanted(self, over: tuple[LeaseRecord, ...]) -> frozenset[str]:
+        """The ids of those that must go, of these whose runs are over."""
+        if self._all_once:
+            self._all_once = False
+            return frozenset(record.id for record in over)
+        chosen: set[str] = set()
+        for device, short in self.filesystems(over).items():
+            before = self._levels.get(device, DiskLevel.OK)
+            chosen |= set(choose(short.room, self._marks, before, short.candidates, short.leaving).ids)
+            self._levels[device] = level_of(short.room, self._marks, before)
+        return frozenset(chosen)
+
+    def filesystems(self, over: tuple[LeaseRecord, ...]) -> dict[int, Short]:
+        """By device. One that cannot be looked at asks for nothing."""
+        out: dict[int, Short] = {}
+        for record in over:
+            try:
+                room = room_at(record.path) if record.device not in out else out[record.device].room
+            except OSError:
+                continue
+            candidate = Candidate(
+                id=record.id,
+                bytes=self._size_of(record),
+                dead_up_s=record.dead_up_s or 0.0,
+                failed=record.failed,
+            )
+            found = out.get(record.device)
+            if found is None:
+                found = Short(room=room, candidates=(), leaving=self._leaving(record.device))
+            out[record.device] = msgspec.structs.replace(found, candidates=(*found.candidates, candidate))
+        return out
+
+    def _leaving(self, device: int) -> Leaving:
+        sizes = {one.trash_name: one.deletion.bytes for one in self._journal.entries() if one.stage is Stage.MOVED}
+        total, unsure = 0, False
+        for path in self._in_trash():
+            try:
+                here = path.lstat().st_dev == device
+            except OSError:
+                continue
+            size = sizes.get(path.name)
+            if here and size is None:
+                unsure = True
+            elif here and size is not None:
+                total += size
+        return Leaving(bytes=total, unsure=unsure)

@@ -1,0 +1,90 @@
+"""What `andon disk plan|sweep|who` ask the agent of this machine, over its socket."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from andon.agent.disk.account import Account
+from andon.agent.disk.evictions import Evictions
+from andon.agent.disk.history import History
+from andon.agent.disk.journal import DeletionJournal, Stage
+from andon.model.disk import Deletion
+from andon.model.rails import RailMode
+from andon.runtime.loop import Nudge
+
+_MOST_ANSWERS = 50
+
+
+class Touched(msgspec.Struct, frozen=True, kw_only=True):
+    """One deletion, as `andon disk who` shows it."""
+
+    deletion: Deletion
+    stage: str
+
+
+class DiskQuestions:
+    """`look_again` makes the keeper look, `hurry` empties the trash without its minute."""
+
+    def __init__(
+        self,
+        account: Account,
+        journal: DeletionJournal,
+        history: History,
+        evictions: Evictions,
+        *,
+        mode: Callable[[], RailMode],
+        look_again: Nudge,
+        hurry: Callable[[], None],
+        waiting: Callable[[], tuple[Path, ...]],
+    ) -> None:
+        self._account, self._journal, self._history, self._evictions = account, journal, history, evictions
+        self._mode, self._look_again, self._hurry, self._waiting = mode, look_again, hurry, waiting
+
+    async def answer(self, question: dict[str, Any], uid: int) -> dict[str, Any]:
+        """One answer. `uid` is who asks: only root and the agent's own user may have anything done."""
+        match question.get("disk"):
+            case "plan":
+                return {"v": 1, "disk": await self._plan()}
+            case "who":
+                return {"v": 1, "touched": msgspec.to_builtins(self._who(str(question.get("path", ""))))}
+            case "sweep":
+                return self._sweep(uid)
+            case _:
+                return {"v": 1, "ok": False, "error": 'Unknown question about the disk. Known: "plan", "sweep", "who".'}
+
+    async def _plan(self) -> dict[str, Any]:
+        await self._account.look()
+        shares = [msgspec.to_builtins(share) for share in self._account.shares().values()]
+        return {"guard": self._mode(), "filesystems": shares, "in_trash": len(self._waiting())}
+
+    def _sweep(self, uid: int) -> dict[str, Any]:
+        if uid not in (0, os.geteuid()):
+            return {"v": 1, "ok": False, "error": "Only root and the agent's own user may sweep. Ask with sudo."}
+        if self._mode() != "act":
+            error = f'The guard is switched to "{self._mode()}". Switch it to "act" first, on the board or over HTTP.'
+            return {"v": 1, "ok": False, "error": error}
+        self._evictions.sweep()
+        self._look_again()
+        self._hurry()
+        return {"v": 1, "ok": True}
+
+    def _who(self, path: str) -> list[Touched]:
+        """What went at, above or below this path, newest first; from the history what the journal forgot."""
+        found: dict[str, Touched] = {}
+        for line in self._history.lines():
+            if _is_about(path, line.deletion.path):
+                found[line.deletion.id] = Touched(deletion=line.deletion, stage=line.stage)
+        for entry in self._journal.entries():
+            if entry.stage is not Stage.TAKEN_BACK and _is_about(path, entry.deletion.path):
+                found[entry.deletion.id] = Touched(deletion=entry.deletion, stage=entry.stage.value)
+        return sorted(found.values(), key=lambda one: one.deletion.at, reverse=True)[:_MOST_ANSWERS]
+
+
+def _is_about(asked: str, deleted: str) -> bool:
+    asked, deleted = asked.rstrip("/"), deleted.rstrip("/")
+    if not asked or not deleted:
+        return False
+    return asked == deleted or asked.startswith(f"{deleted}/") or deleted.startswith(f"{asked}/")
