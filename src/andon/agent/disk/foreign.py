@@ -111,10 +111,17 @@ class ForeignDeletions:
         for removed in self._watch.read():
             if removed.pid == self._own:
                 continue
-            sighting = _Sighting(removed, self._clock.now(), describe(removed.pid))
+            sighting = _Sighting(removed, self._clock.now(), self._who(removed.pid))
             self._sightings.append(sighting)
             records = tuple(self._records()) if records is None else records
             self._judge(sighting, records)
+
+    def _who(self, pid: int) -> Culprit:
+        """Who it is; as it was seen before where it ended in the middle of what it did."""
+        found = describe(pid)
+        if found.seen:
+            return found
+        return next((one.culprit for one in reversed(self._sightings) if one.culprit.pid == pid), found)
 
     def _judge(self, sighting: _Sighting, records: Iterable[LeaseRecord]) -> None:
         """Whether it is worth a word at once: something inside a live workspace, by a process that is not its job's."""

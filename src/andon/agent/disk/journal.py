@@ -1,12 +1,13 @@
 """The deletion journal: what went, who took it, why, and how many bytes it was (R49, incidents.md P9).
 
 An entry is written before the rename and settled after it, into a file on tmpfs whose room was taken beforehand: a
-full disk stops neither, and a SIGKILL in between leaves an entry that says what to look for. A ring: the oldest
-settled entry makes room for the next. What it forgets stands in the history (`history.py`) and with the control plane.
+full disk stops neither, and a SIGKILL in between leaves an entry that says what to look for. When all places are
+taken, the oldest settled entry makes room. What is forgotten here stands in the history (`history.py`).
 """
 
 import os
 import threading
+from collections import deque
 from collections.abc import Collection, Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -61,10 +62,11 @@ class DeletionJournal:
         self._path, self._history, self._log, self._records = path, history, log, records
         self._lock = threading.Lock()
         self._sequence = 0
-        self._at: dict[int, str] = {}
-        """Which entry the place of the ring holds."""
+        self._free = deque(range(records))
+        """Places in the file that hold nothing that counts."""
         self._entries: dict[str, Entry] = {}
         self._places: dict[str, int] = {}
+        """Where the last word on each deletion stands."""
         self._unheard: dict[str, None] = {}
         self._file: int | None = None
         self._refused = ""
@@ -148,7 +150,7 @@ class DeletionJournal:
         except JournalUnusable:
             # The intent stands on tmpfs; what is known here is told, and a restart looks for itself.
             with self._lock:
-                self._keep(entry, self._places.get(id))
+                self._keep(entry, None)
         if stage is not Stage.TAKEN_BACK:
             self._history.add(entry.deletion, stage)
 
@@ -169,23 +171,25 @@ class DeletionJournal:
             self._keep(entry, place)
 
     def _free_place(self) -> int:
-        """The next place of the ring that holds no deletion in the middle."""
-        for step in range(1, self._records + 1):
-            place = (self._sequence + step) % self._records
-            id = self._at.get(place)
-            if id is None or self._places.get(id) != place or self._entries[id].stage is not Stage.INTENDED:
-                # So that entries and places stay in step, what was passed over counts as written.
-                self._sequence += step - 1
-                return place
-        raise JournalUnusable(f"{self._path}: {self._records} deletions are under way at once")
+        """A place that says nothing new any more, else that of the oldest settled deletion; rather one that was told."""
+        if self._free:
+            return self._free[0]
+        settled = [id for id, one in self._entries.items() if one.stage is not Stage.INTENDED and id in self._places]
+        if not settled:
+            raise JournalUnusable(f"{self._path}: {self._records} deletions are under way at once")
+        oldest = next((id for id in settled if id not in self._unheard), settled[0])
+        place = self._places[oldest]
+        self._forget(oldest)
+        self._free.append(place)
+        return place
 
     def _keep(self, entry: Entry, place: int | None) -> None:
         id = entry.deletion.id
         if place is not None:
-            old = self._at.get(place)
-            if old is not None and old != id and self._places.get(old) == place:
-                self._forget(old)
-            self._at[place] = id
+            self._free.remove(place)
+            if id in self._places:
+                # What it said before is out of date from now on.
+                self._free.append(self._places[id])
             self._places[id] = place
         self._entries.pop(id, None)
         self._entries[id] = entry
