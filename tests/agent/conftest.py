@@ -28,6 +28,7 @@ from andon.agent.held import Held, look
 from andon.agent.layout import Root
 from andon.agent.leases.place import lease_folder
 from andon.agent.process_identity import boot_id, end_session
+from andon.model.disk import Deletion
 from andon.model.wire import (
     HOLD_SECONDS,
     SEQ_HEADER,
@@ -72,6 +73,7 @@ class FakeControlPlane:
         self.claims: dict[str, ClaimOrder] = {}
         self.stops: list[StopOrder] = []
         self.leases: tuple[LeaseReport, ...] = ()
+        self.told_deletions: dict[str, Deletion] = {}
         self.runs: dict[str, str] = {}
         self.jobs: dict[str, JobWord] = {}
         self.policy: dict[str, object] = {"public_url": "https://board.example"}
@@ -175,7 +177,7 @@ class FakeControlPlane:
             self.changed.notify_all()
         if refusing is not None:
             return JSONResponse({"error": {"code": "no", "message": "This is refused."}}, status_code=refusing)
-        if not asked.ended and not self._orders() and not self._stops_open():
+        if not asked.ended and not asked.deletions and not self._orders() and not self._stops_open():
             self._loop = asyncio.get_running_loop()
             self._wake = wake = asyncio.Event()
             while self._version == self._told and self.requests[-1].seq == asked.seq:
@@ -207,8 +209,14 @@ class FakeControlPlane:
         if asked.leases is not None:
             self.leases = asked.leases
         self.ends.extend(asked.ended)
+        self.told_deletions |= {one.id: one for one in asked.deletions}
         if self._wake is not None:
             self._wake.set()
+
+    @property
+    def deletions(self) -> tuple[Deletion, ...]:
+        """As they were told last, in the order of their first telling."""
+        return tuple(self.told_deletions.values())
 
     def _stops_open(self) -> bool:
         named = {(order.claim, order.generation) for order in self.stops}
