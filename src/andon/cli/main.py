@@ -102,6 +102,15 @@ def make_app() -> App:
     )
     app.command(
         _group(
+            "disk",
+            "The disks of the hosts, and what the guard does there.",
+            plan=(f"{here}.disk_local:disk_plan", "What the guard of this host would do, and what it cannot."),
+            sweep=(f"{here}.disk_local:disk_sweep", "Take away now what may go. What a job may still use stays."),
+            who=(f"{here}.disk_local:disk_who", "Who deleted a path on this host, and why."),
+        )
+    )
+    app.command(
+        _group(
             "config",
             "The configuration file.",
             check=(f"{here}.config_check:config_check", "Say everything that is wrong with it."),

@@ -34,6 +34,8 @@ _MOST = 20
 class Share(msgspec.Struct, frozen=True, kw_only=True):
     """The account of one filesystem."""
 
+    path: str = ""
+    """A directory on it."""
     classes: tuple[ClassTotal, ...] = ()
     going: tuple[Going, ...] = ()
     """In the order in which they would go."""
@@ -113,6 +115,7 @@ class Account:
             )
             self._say_pinned(device, owned, bool(going))
             out[device] = Share(
+                path=str(owned[0].path),
                 classes=_totals(owned),
                 going=going[:_MOST],
                 pinned=tuple(_pinned(one, reports) for one in pinned[:_MOST]),

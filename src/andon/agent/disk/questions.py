@@ -1,5 +1,6 @@
 """What `andon disk plan|sweep|who` ask the agent of this machine, over its socket."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,17 @@ from typing import Any
 
 import msgspec
 
-from andon.agent.disk.account import Account
+from andon.agent.disk.account import Account, Share
 from andon.agent.disk.evictions import Evictions
+from andon.agent.disk.filesystems import room_at
 from andon.agent.disk.history import History
 from andon.agent.disk.journal import DeletionJournal, Stage
-from andon.model.disk import Deletion
+from andon.agent.leases.mounts import mount_of
+from andon.model.config import Disk
+from andon.model.disk import ClassTotal, Deletion, DiskLevel, Going, GuardPass, Pinned
 from andon.model.rails import RailMode
+from andon.rules.disk_marks import level_of
+from andon.rules.disk_plan import bytes_wanted
 from andon.runtime.loop import Nudge
 
 _MOST_ANSWERS = 50
@@ -25,6 +31,33 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
 
 
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """One filesystem: how much room it has, what would go, and what would not."""
+
+    mount: str
+    total: int
+    free: int
+    inodes: int
+    inodes_free: int
+    level: DiskLevel
+    wanted: int
+    """Bytes that must become free before it is well again."""
+    classes: tuple[ClassTotal, ...]
+    going: tuple[Going, ...]
+    pinned: tuple[Pinned, ...]
+    unknown: tuple[str, ...]
+    passes: tuple[GuardPass, ...]
+
+
+class DiskPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guard of this host would do."""
+
+    guard: RailMode
+    filesystems: tuple[Planned, ...]
+    in_trash: int
+    """Names that go within the minute that a mistake has for being taken back."""
+
+
 class DiskQuestions:
     """`look_again` makes the keeper look, `hurry` empties the trash without its minute."""
 
@@ -34,6 +67,7 @@ class DiskQuestions:
         journal: DeletionJournal,
         history: History,
         evictions: Evictions,
+        marks: Disk,
         *,
         mode: Callable[[], RailMode],
         look_again: Nudge,
@@ -41,6 +75,7 @@ class DiskQuestions:
         waiting: Callable[[], tuple[Path, ...]],
     ) -> None:
         self._account, self._journal, self._history, self._evictions = account, journal, history, evictions
+        self._marks = marks
         self._mode, self._look_again, self._hurry, self._waiting = mode, look_again, hurry, waiting
 
     async def answer(self, question: dict[str, Any], uid: int) -> dict[str, Any]:
@@ -57,8 +92,32 @@ class DiskQuestions:
 
     async def _plan(self) -> dict[str, Any]:
         await self._account.look()
-        shares = [msgspec.to_builtins(share) for share in self._account.shares().values()]
-        return {"guard": self._mode(), "filesystems": shares, "in_trash": len(self._waiting())}
+        found = [await asyncio.to_thread(self._planned, share) for share in self._account.shares().values()]
+        plan = DiskPlan(
+            guard=self._mode(), filesystems=tuple(one for one in found if one is not None), in_trash=len(self._waiting())
+        )
+        return msgspec.to_builtins(plan)
+
+    def _planned(self, share: Share) -> Planned | None:
+        try:
+            room, mount = room_at(share.path), mount_of(Path(share.path))
+        except OSError:
+            return None
+        level = level_of(room, self._marks)
+        return Planned(
+            mount=mount.point if mount is not None else share.path,
+            total=room.total,
+            free=room.free,
+            inodes=room.inodes,
+            inodes_free=room.inodes_free,
+            level=level,
+            wanted=bytes_wanted(room, level, self._marks, 0),
+            classes=share.classes,
+            going=share.going,
+            pinned=share.pinned,
+            unknown=share.unknown,
+            passes=share.passes,
+        )
 
     def _sweep(self, uid: int) -> dict[str, Any]:
         if uid not in (0, os.geteuid()):

@@ -207,6 +207,7 @@ async def workspaces_of(
         journal,
         history,
         evictions,
+        agent.disk,
         mode=lambda: policy.now.guard,
         look_again=keeper.loop.nudge,
         hurry=emptier.hurry,
