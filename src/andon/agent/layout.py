@@ -118,7 +118,11 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         """What lies in the root and is the agent's own; what is neither here nor a folder of others is unknown."""
         files = (self.host_token, self.policy, self.past_claims, self.ballast, self.deletions)
         # The first is what `andon up` gives a started agent to write to.
-        more = (self.path / "agent.log", self.deletions.with_name(f"{self.deletions.name}.1"), self.ballast.with_name(f".{self.ballast.name}"))
+        more = (
+            self.path / "agent.log",
+            self.deletions.with_name(f"{self.deletions.name}.1"),
+            self.ballast.with_name(f".{self.ballast.name}"),
+        )
         return frozenset((self.run, self.bin, self.hooks, self.orphans, self.adopted, *files, *more))
 
     def make(self) -> None:

@@ -48,7 +48,7 @@ def disk_plan(*, config: ConfigFile = None, data: DataFolder = None, json: Json 
 
 
 def disk_sweep(*, config: ConfigFile = None, data: DataFolder = None, json: Json = False) -> int:
-    """Take away now what may go, and empty the trash. What a job may still use stays. Exit code 1: nothing was freed."""
+    """Take away now what may go, and empty the trash; a job's own stays. Exit code 1: nothing was freed."""
     root = _root(config, data)
     console = make_console()
     before = _plan(root)
@@ -61,7 +61,9 @@ def disk_sweep(*, config: ConfigFile = None, data: DataFolder = None, json: Json
         print_json({"freed": freed, "plan": msgspec.to_builtins(after)})
     else:
         left = sum(len(one.pinned) for one in after.filesystems)
-        console.print(f"{size(max(0, freed))} more are free now; {left} directories are still used (see: andon disk plan).")
+        console.print(
+            f"{size(max(0, freed))} more are free now; {left} directories are still used (see: andon disk plan)."
+        )
     return FINE if freed > 0 or before == after else FINDING
 
 
@@ -167,7 +169,9 @@ def _print_filesystem(console: Console, one: Planned) -> None:
             [(strong(each.path), size(each.bytes), plain(each.by)) for each in one.pinned],
         )
     for path in one.unknown:
-        console.print(Text.assemble(("nobody's  ", "yellow"), plain(path), "  never touched by us; move it, or remove it"))
+        console.print(
+            Text.assemble(("nobody's  ", "yellow"), plain(path), "  never touched by us; move it, or remove it")
+        )
     console.print()
 
 

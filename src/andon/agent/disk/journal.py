@@ -171,7 +171,7 @@ class DeletionJournal:
             self._keep(entry, place)
 
     def _free_place(self) -> int:
-        """A place that says nothing new any more, else that of the oldest settled deletion; rather one that was told."""
+        """A place that says nothing new any more, else the oldest settled deletion's; rather of one that was told."""
         if self._free:
             return self._free[0]
         settled = [id for id, one in self._entries.items() if one.stage is not Stage.INTENDED and id in self._places]

@@ -94,7 +94,9 @@ class DiskQuestions:
         await self._account.look()
         found = [await asyncio.to_thread(self._planned, share) for share in self._account.shares().values()]
         plan = DiskPlan(
-            guard=self._mode(), filesystems=tuple(one for one in found if one is not None), in_trash=len(self._waiting())
+            guard=self._mode(),
+            filesystems=tuple(one for one in found if one is not None),
+            in_trash=len(self._waiting()),
         )
         return msgspec.to_builtins(plan)
 

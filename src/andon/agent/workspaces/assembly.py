@@ -166,6 +166,13 @@ async def workspaces_of(
         log=log,
     )
     evictions = Evictions(agent.disk, journal, size_of, emptier.waiting)
+    look_for_gone = Nudges()
+
+    def of_workspaces() -> None:
+        # What was made just now is watched from now on, and not from the next look.
+        look_for_gone()
+        changed()
+
     keeper = Keeper(
         table,
         directories,
@@ -175,7 +182,7 @@ async def workspaces_of(
         boot_id=boot_id,
         nonce=new_mark,
         guard=lambda: policy.now.guard,
-        changed=changed,
+        changed=of_workspaces,
         clock=clock,
         log=log,
     )
@@ -224,6 +231,7 @@ async def workspaces_of(
         clock=clock,
         log=log,
     )
+    look_for_gone.to = foreign.loop.nudge
     try:
         yield Assembly(
             keeper=keeper,

@@ -24,7 +24,7 @@ from andon.rules.workspace_life import Seen, Step, looks_needed, may_go_for_spac
 from andon.runtime.clock import Clock
 from andon.runtime.errors import AndonError
 from andon.runtime.logging import Logger
-from andon.runtime.loop import Loop, Nudge
+from andon.runtime.loop import Loop
 
 LOOK_S = 15.0
 """Between two looks when nothing nudges."""
@@ -51,7 +51,7 @@ class Keeper:
         boot_id: str,
         nonce: Callable[[], str],
         guard: Callable[[], RailMode],
-        changed: Nudge,
+        changed: Callable[[], None],
         clock: Clock,
         log: Logger,
     ) -> None:
