@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from andon.agent.disk.history import History
 from andon.agent.layout import Root
 from andon.agent.leases.place import lease_folder
 from andon.agent.process_identity import boot_id, start_ticks
@@ -211,6 +212,10 @@ def come_back(host: Host, cut: Cut, *, reboot: bool) -> None:
     assert (said.complaints, host.left()) == ([], []), cut.step
     quiet = host.start(boot)
     assert (quiet.complaints, quiet.news) == ([], []), cut.step
+    gone = {line.deletion.lease: line for line in History(host.root.deletions, quiet).lines()}
+    assert {line.stage for line in gone.values()} <= {"moved", "deleted"}, cut.step
+    if given is not None:
+        assert given.name in gone, f"{cut.step}: no deletion without a line in the journal"
 
 
 @pytest.mark.parametrize("below", ["root", "work"])

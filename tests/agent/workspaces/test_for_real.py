@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from andon.agent.disk.history import History
-from andon.agent.disk.journal import DeletionJournal
+from andon.agent.disk.journal import DeletionJournal, JournalUnusable
 from andon.agent.leases.evidence import Evidence
 from andon.agent.leases.place import open_place
 from andon.agent.leases.table import LeaseTable
@@ -22,6 +22,7 @@ from andon.agent.workspaces.keeper import Keeper
 from andon.agent.workspaces.kernel_view import KernelView
 from andon.agent.workspaces.parts import Found, Made
 from andon.agent.workspaces.removing import LeasedRemover
+from andon.model.disk import Deletion
 from andon.model.wire import JobWord, SyncAnswer
 from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import JobIdentity, JobProcess, LeaseRecord
@@ -238,5 +239,30 @@ def test_the_end_of_a_job_nudges(play: Play) -> None:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         assert host.state() == [WorkspaceState.DEAD]
+
+    play(story)
+
+
+def test_what_cannot_be_written_down_is_not_deleted(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(host: Host) -> None:
+        with a_job() as first:
+            record = await host.keeper.begin(JOB, process_of(first.pid), 0, "clm_1")
+            first.kill()
+        host.keeper.hear(said({"7": "completed"}, {record.id: "success"}))
+
+        def full(self: DeletionJournal, deletion: Deletion, trash_name: str) -> None:
+            raise JournalUnusable("the deletion journal cannot be written (No space left on device)")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(DeletionJournal, "begin", full)
+            for _ in range(3):
+                await host.keeper.look()
+        assert host.state() == [WorkspaceState.DEAD] and os.path.isdir(record.path)  # noqa: PTH112
+        (report,) = host.keeper.reports()
+        assert "what cannot be written down is not deleted" in report.held_by[0]
+        await host.keeper.look()
+        assert host.state() == []
+        (told,) = host.journal.unheard()
+        assert (told.lease, told.actor, told.bytes) == (record.id, "agent:keeper", 512)
 
     play(story)

@@ -8,7 +8,7 @@ taken, the oldest settled entry makes room. What is forgotten here stands in the
 import os
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -75,6 +75,8 @@ class DeletionJournal:
     def begin(self, deletion: Deletion, trash_name: str) -> None:
         """Writes down what is about to be renamed. Raises JournalUnusable: then it must not be."""
         self._write(Entry(deletion=deletion, stage=Stage.INTENDED, trash_name=trash_name))
+        # tmpfs is empty after a reboot, and the rename may have outlived it.
+        self._history.add(deletion, Stage.INTENDED)
 
     def moved(self, id: str) -> None:
         """The rename happened."""
@@ -107,7 +109,16 @@ class DeletionJournal:
             open_ = [one for one in self._entries.values() if one.stage is Stage.INTENDED]
         for one in open_:
             self._settle(one.deletion.id, Stage.MOVED if one.trash_name in trashed else Stage.TAKEN_BACK)
-        return tuple(open_)
+        return (*open_, *self._recover_history())
+
+    def _recover_history(self) -> Iterator[Entry]:
+        """What a reboot took out of the journal: what stands under its name now says what became of it."""
+        last = {line.deletion.id: line for line in self._history.lines()}
+        for id, line in last.items():
+            if line.stage == Stage.INTENDED and id not in self._entries:
+                stage = Stage.TAKEN_BACK if os.path.lexists(line.deletion.path) else Stage.MOVED
+                self._history.add(line.deletion, stage)
+                yield Entry(deletion=line.deletion, stage=stage)
 
     def took(self, lease: str) -> bool:
         """Whether the workspace of this lease was taken away by us, or may just have been."""
@@ -151,8 +162,7 @@ class DeletionJournal:
             # The intent stands on tmpfs; what is known here is told, and a restart looks for itself.
             with self._lock:
                 self._keep(entry, None)
-        if stage is not Stage.TAKEN_BACK:
-            self._history.add(entry.deletion, stage)
+        self._history.add(entry.deletion, stage)
 
     def _write(self, entry: Entry) -> None:
         with self._lock:

@@ -139,9 +139,10 @@ class DiskQuestions:
             if _is_about(path, line.deletion.path):
                 found[line.deletion.id] = Touched(deletion=line.deletion, stage=line.stage)
         for entry in self._journal.entries():
-            if entry.stage is not Stage.TAKEN_BACK and _is_about(path, entry.deletion.path):
+            if _is_about(path, entry.deletion.path):
                 found[entry.deletion.id] = Touched(deletion=entry.deletion, stage=entry.stage.value)
-        return sorted(found.values(), key=lambda one: one.deletion.at, reverse=True)[:_MOST_ANSWERS]
+        gone = [one for one in found.values() if one.stage != Stage.TAKEN_BACK]
+        return sorted(gone, key=lambda one: one.deletion.at, reverse=True)[:_MOST_ANSWERS]
 
 
 def _is_about(asked: str, deleted: str) -> bool:
