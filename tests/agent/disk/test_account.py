@@ -81,7 +81,12 @@ def test_a_workspace_that_nobody_leases_yet_is_not_called_anybodys(host: Host) -
 def test_no_link_is_followed(host: Host, tmp_path: Path) -> None:
     (tmp_path / "precious" / "deep").mkdir(parents=True)
     (host.root.runs / "0").symlink_to(tmp_path / "precious")
-    found = Inventory(host.root, host.all, frozenset, dict).take()
+    work = tmp_path / "adopted" / "_work"
+    work.mkdir(parents=True)
+    for name in ("_andon", "_andon-trash"):
+        # Job code may write here.
+        (work / name).symlink_to(tmp_path / "precious")
+    found = Inventory(host.root, host.all, frozenset, lambda: {3: work}).take()
     assert not any("deep" in one.path.name for one in found)
 
 

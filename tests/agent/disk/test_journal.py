@@ -55,14 +55,14 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path)
-    yield place
-    place.journal.close()
+def kept(tmp_path: Path) -> Iterator[Place]:
+    kept = Place(tmp_path)
+    yield kept
+    kept.journal.close()
 
 
-def test_an_entry_goes_from_intent_to_deleted_and_is_told_until_acknowledged(place: Place) -> None:
-    journal = place.journal
+def test_an_entry_goes_from_intent_to_deleted_and_is_told_until_acknowledged(kept: Place) -> None:
+    journal = kept.journal
     journal.begin(deletion(1), "one")
     assert journal.unheard() == () and journal.took(deletion(1).lease or "")
     journal.moved("del_1")
@@ -73,94 +73,94 @@ def test_an_entry_goes_from_intent_to_deleted_and_is_told_until_acknowledged(pla
     assert journal.unheard() == (deletion(1, bytes=4096),), "what is known since is told again"
     journal.acknowledge(journal.unheard())
     assert journal.unheard() == ()
-    told = [(line.deletion.bytes, line.stage) for line in place.history.lines()]
+    told = [(line.deletion.bytes, line.stage) for line in kept.history.lines()]
     assert told == [(None, "intended"), (None, "moved"), (4096, "deleted")]
 
 
-def test_what_did_not_happen_is_told_to_nobody(place: Place) -> None:
-    place.journal.begin(deletion(1), "one")
-    place.journal.taken_back("del_1")
-    assert place.journal.unheard() == () and not place.journal.took(deletion(1).lease or "")
-    assert [line.stage for line in place.history.lines()] == ["intended", "taken_back"]
+def test_what_did_not_happen_is_told_to_nobody(kept: Place) -> None:
+    kept.journal.begin(deletion(1), "one")
+    kept.journal.taken_back("del_1")
+    assert kept.journal.unheard() == () and not kept.journal.took(deletion(1).lease or "")
+    assert [line.stage for line in kept.history.lines()] == ["intended", "taken_back"]
 
 
 @pytest.mark.parametrize(("trashed", "stage"), [({"one"}, Stage.MOVED), (set[str](), Stage.TAKEN_BACK)])
-def test_an_agent_ended_between_intent_and_word_looks_for_itself(place: Place, trashed: set[str], stage: Stage) -> None:
-    place.journal.begin(deletion(1), "one")
-    journal = place.restart()
-    assert place.stages() == {"del_1": Stage.INTENDED}
+def test_an_agent_ended_between_intent_and_word_looks_for_itself(kept: Place, trashed: set[str], stage: Stage) -> None:
+    kept.journal.begin(deletion(1), "one")
+    journal = kept.restart()
+    assert kept.stages() == {"del_1": Stage.INTENDED}
     assert [one.deletion.id for one in journal.recover(trashed)] == ["del_1"]
-    assert place.stages() == {"del_1": stage}
-    assert place.restart().recover(trashed) == ()
+    assert kept.stages() == {"del_1": stage}
+    assert kept.restart().recover(trashed) == ()
 
 
-def test_after_a_reboot_what_stands_there_says_what_became_of_it(place: Place, tmp_path: Path) -> None:
+def test_after_a_reboot_what_stands_there_says_what_became_of_it(kept: Place, tmp_path: Path) -> None:
     there, gone = tmp_path / "there", tmp_path / "gone"
     there.mkdir()
-    place.journal.begin(deletion(1, path=str(there)), "one")
-    place.journal.begin(deletion(2, path=str(gone)), "two")
-    place.journal.close()
+    kept.journal.begin(deletion(1, path=str(there)), "one")
+    kept.journal.begin(deletion(2, path=str(gone)), "two")
+    kept.journal.close()
     (tmp_path / "journal").unlink()
-    place.journal = place.opened()
-    assert {one.deletion.id: one.stage for one in place.journal.recover(())} == {
+    kept.journal = kept.opened()
+    assert {one.deletion.id: one.stage for one in kept.journal.recover(())} == {
         "del_1": Stage.TAKEN_BACK,
         "del_2": Stage.MOVED,
     }
-    assert place.journal.recover(()) == ()
+    assert kept.journal.recover(()) == ()
 
 
-def test_a_word_that_was_half_written_leaves_the_intent(place: Place) -> None:
-    place.journal.begin(deletion(1), "one")
-    before = (place.folder / "journal").read_bytes()
-    place.journal.moved("del_1")
-    after = (place.folder / "journal").read_bytes()
+def test_a_word_that_was_half_written_leaves_the_intent(kept: Place) -> None:
+    kept.journal.begin(deletion(1), "one")
+    before = (kept.folder / "journal").read_bytes()
+    kept.journal.moved("del_1")
+    after = (kept.folder / "journal").read_bytes()
     first = next(at for at in range(len(after)) if after[at] != before[at])
-    (place.folder / "journal").write_bytes(after[: first + 40] + before[first + 40 :])
-    place.restart()
-    assert place.stages() == {"del_1": Stage.INTENDED}
+    (kept.folder / "journal").write_bytes(after[: first + 40] + before[first + 40 :])
+    kept.restart()
+    assert kept.stages() == {"del_1": Stage.INTENDED}
 
 
-def test_the_oldest_settled_one_makes_room_and_none_in_the_middle_does(place: Place) -> None:
-    place.journal.begin(deletion(0), "zero")
+def test_the_oldest_settled_one_makes_room_and_none_in_the_middle_does(kept: Place) -> None:
+    kept.journal.begin(deletion(0), "zero")
     for number in range(1, 30):
-        place.journal.begin(deletion(number), f"n{number}")
-        place.journal.moved(f"del_{number}")
-    assert place.stages()["del_0"] is Stage.INTENDED and place.stages()["del_29"] is Stage.MOVED
-    assert len(place.stages()) <= place.records
-    assert place.restart().took(deletion(0).lease or "")
-    gone = {line.deletion.id for line in place.history.lines() if line.stage == "moved"}
+        kept.journal.begin(deletion(number), f"n{number}")
+        kept.journal.moved(f"del_{number}")
+    assert kept.stages()["del_0"] is Stage.INTENDED and kept.stages()["del_29"] is Stage.MOVED
+    assert len(kept.stages()) <= kept.records
+    assert kept.restart().took(deletion(0).lease or "")
+    gone = {line.deletion.id for line in kept.history.lines() if line.stage == "moved"}
     assert gone == {f"del_{number}" for number in range(1, 30)}
 
 
-def test_with_every_place_in_the_middle_nothing_more_may_go(place: Place) -> None:
-    for number in range(place.records):
-        place.journal.begin(deletion(number), f"n{number}")
+def test_with_every_place_in_the_middle_nothing_more_may_go(kept: Place) -> None:
+    for number in range(kept.records):
+        kept.journal.begin(deletion(number), f"n{number}")
     with pytest.raises(JournalUnusable, match="8 deletions are under way"):
-        place.journal.begin(deletion(9), "nine")
-    place.journal.seen(deletion(10, actor="foreign"))
-    assert [one.id for one in place.journal.unheard()] == ["del_10"], "somebody else's is told all the same"
+        kept.journal.begin(deletion(9), "nine")
+    kept.journal.seen(deletion(10, actor="foreign"))
+    assert [one.id for one in kept.journal.unheard()] == ["del_10"], "somebody else's is told all the same"
 
 
-def test_texts_of_any_length_fit(place: Place) -> None:
+def test_texts_of_any_length_fit(kept: Place) -> None:
     long = deletion(
         1, path="/" + "ä" * 4000, reason="\x01" * 900, evidence=tuple(f"The process {n} did it." * 9 for n in range(40))
     )
-    place.journal.begin(long, "one")
-    place.restart()
-    (entry,) = place.journal.entries()
+    kept.journal.begin(long, "one")
+    kept.restart()
+    (entry,) = kept.journal.entries()
     assert entry.deletion.path.startswith("/ää") and entry.trash_name == "one"
 
 
 def test_one_sync_carries_so_many(tmp_path: Path) -> None:
-    place = Place(tmp_path, records=2 * AT_ONCE)
+    kept = Place(tmp_path, records=2 * AT_ONCE)
     for number in range(AT_ONCE + 20):
-        place.journal.begin(deletion(number), f"n{number}")
-        place.journal.moved(f"del_{number}")
-    first = place.journal.unheard()
+        kept.journal.begin(deletion(number), f"n{number}")
+        kept.journal.moved(f"del_{number}")
+    first = kept.journal.unheard()
     assert [one.id for one in first] == [f"del_{number}" for number in range(AT_ONCE)]
-    place.journal.acknowledge(first)
-    assert len(place.journal.unheard()) == 20
-    place.journal.close()
+    kept.journal.acknowledge(first)
+    assert len(kept.journal.unheard()) == 20
+    kept.journal.close()
 
 
 def test_on_a_full_tmpfs_it_goes_on_and_a_new_one_refuses(tmp_path: Path) -> None:
@@ -212,12 +212,12 @@ def test_the_history_keeps_two_files_and_skips_what_was_cut_off(tmp_path: Path) 
 
 
 def test_others_read_neither(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    place.journal.begin(deletion(1), "one")
-    place.journal.moved("del_1")
+    kept = Place(tmp_path)
+    kept.journal.begin(deletion(1), "one")
+    kept.journal.moved("del_1")
     for name in ("journal", "deletions.jsonl"):
         assert (tmp_path / name).stat().st_mode & 0o077 == 0
-    place.journal.close()
+    kept.journal.close()
 
 
 class Ends(RuleBasedStateMachine):
@@ -231,7 +231,7 @@ class Ends(RuleBasedStateMachine):
         Ends.count += 1
         folder = self.folder / str(Ends.count)
         folder.mkdir()
-        self.place = Place(folder, records=6)
+        self.kept = Place(folder, records=6)
         self.made = 0
         self.open: dict[str, str] = {}
         self.in_trash: set[str] = set()
@@ -241,7 +241,7 @@ class Ends(RuleBasedStateMachine):
     @rule()
     def begins(self) -> None:
         self.made += 1
-        self.place.journal.begin(deletion(self.made), f"n{self.made}")
+        self.kept.journal.begin(deletion(self.made), f"n{self.made}")
         self.open[f"del_{self.made}"] = f"n{self.made}"
 
     @precondition(lambda self: self.open)
@@ -250,7 +250,7 @@ class Ends(RuleBasedStateMachine):
         id = data.draw(st.sampled_from(sorted(self.open)))
         self.in_trash.add(self.open[id])
         if word:
-            self.place.journal.moved(id)
+            self.kept.journal.moved(id)
             del self.open[id]
             self.done.append(id)
 
@@ -259,25 +259,25 @@ class Ends(RuleBasedStateMachine):
     def gives_up(self, data: st.DataObject) -> None:
         id = data.draw(st.sampled_from(sorted(self.open)))
         if self.open[id] not in self.in_trash:
-            self.place.journal.taken_back(id)
+            self.kept.journal.taken_back(id)
             del self.open[id]
 
     @rule()
     def is_ended(self) -> None:
-        self.place.restart().recover(self.in_trash)
+        self.kept.restart().recover(self.in_trash)
         self.done += [id for id, name in self.open.items() if name in self.in_trash]
         self.open.clear()
 
     @invariant()
     def remembers(self) -> None:
-        stages = self.place.stages()
+        stages = self.kept.stages()
         assert all(stages.get(id) is Stage.INTENDED for id in self.open)
         assert all(stages.get(id, Stage.MOVED) is Stage.MOVED for id in self.done)
-        told = {line.deletion.id for line in self.place.history.lines() if line.stage == "moved"}
+        told = {line.deletion.id for line in self.kept.history.lines() if line.stage == "moved"}
         assert told == set(self.done)
 
     def teardown(self) -> None:
-        self.place.journal.close()
+        self.kept.journal.close()
 
 
 def test_ended_at_any_moment_it_forgets_nothing(tmp_path: Path) -> None:
@@ -285,13 +285,13 @@ def test_ended_at_any_moment_it_forgets_nothing(tmp_path: Path) -> None:
     run_state_machine_as_test(Ends, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
 
 
-def test_a_journal_of_another_version_is_overwritten_in_its_turn(place: Place) -> None:
-    place.journal.begin(deletion(1), "one")
-    content = bytearray((place.folder / "journal").read_bytes())
+def test_a_journal_of_another_version_is_overwritten_in_its_turn(kept: Place) -> None:
+    kept.journal.begin(deletion(1), "one")
+    content = bytearray((kept.folder / "journal").read_bytes())
     content[RECORD_BYTES : RECORD_BYTES + 10] = b"andon-dele"
-    (place.folder / "journal").write_bytes(content)
-    place.restart().moved("del_1")
-    assert place.stages() in ({"del_1": Stage.MOVED}, {})
+    (kept.folder / "journal").write_bytes(content)
+    kept.restart().moved("del_1")
+    assert kept.stages() in ({"del_1": Stage.MOVED}, {})
 
 
 def test_without_the_right_to_write_nothing_may_go(tmp_path: Path) -> None:

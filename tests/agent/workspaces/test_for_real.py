@@ -257,7 +257,7 @@ def test_what_cannot_be_written_down_is_not_deleted(play: Play, monkeypatch: pyt
             patch.setattr(DeletionJournal, "begin", full)
             for _ in range(3):
                 await host.keeper.look()
-        assert host.state() == [WorkspaceState.DEAD] and os.path.isdir(record.path)  # noqa: PTH112
+        assert host.state() == [WorkspaceState.DEAD] and host.places.is_there(record)
         (report,) = host.keeper.reports()
         assert "what cannot be written down is not deleted" in report.held_by[0]
         await host.keeper.look()
