@@ -59,6 +59,10 @@ TIMING = {
 }
 
 
+LOW_MARKS = {"soft_percent": 0.003, "hard_percent": 0.002, "emergency_percent": 0.001}
+"""So that a full disk of the machine that runs the tests fails none."""
+
+
 class FakeControlPlane:
     """Speaks interfaces.md section 5: level-triggered, one held sync, seq and ack."""
 
@@ -311,6 +315,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         url: str = server.url,
         timing: dict[str, float] | None = None,
         isolation: str = "preferred",
+        marks: dict[str, float] | None = None,
     ) -> AgentProcess:
         # Slots may have users of their own, who must reach the root through every folder above it.
         folder = tmp_path / f"data{len(made)}"
@@ -330,6 +335,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         ]
         if user:
             lines.append(f'user = "{user}"')
+        lines += ["[agent.disk]", *(f"{mark} = {percent}" for mark, percent in (marks or LOW_MARKS).items())]
         (folder / "andon.toml").write_text("\n".join(lines) + "\n")
         if token:
             (folder / "its.token").write_text(token)

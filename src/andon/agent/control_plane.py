@@ -10,7 +10,7 @@ from andon.agent.host_slots import HostSlots
 from andon.agent.kept_policy import KeptPolicy
 from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id
-from andon.agent.sync_client import Leases, SyncClient
+from andon.agent.sync_client import Disks, Leases, SyncClient
 from andon.agent.timing import Timing
 from andon.model.config import Agent
 from andon.runtime.clock import Clock
@@ -32,12 +32,13 @@ class ControlPlane:
         policy: KeptPolicy,
         *,
         leases: Leases | None = None,
+        disks: Disks = tuple,
         clock: Clock,
         timing: Timing,
         log: Logger,
     ) -> None:
         self._agent, self._credential, self._root, self._data = agent, credential, root, data
-        self._supervisor, self._policy, self._leases = supervisor, policy, leases
+        self._supervisor, self._policy, self._leases, self._disks = supervisor, policy, leases, disks
         self._clock, self._timing, self._log = clock, timing, log
         self.sync: SyncClient | None = None
 
@@ -68,6 +69,7 @@ class ControlPlane:
                 heard=self._policy.hear,
                 may_leave=lambda: not self._supervisor.has_live_runner,
                 leases=self._leases,
+                disks=self._disks,
             )
             await self.sync.run()
         finally:

@@ -16,14 +16,19 @@ GIB = 1 << 30
 SMALL = 100 * GIB
 """Below this size only the percentages count (interfaces.md section 10)."""
 _BOUNDS = MappingProxyType(
-    {DiskLevel.SOFT: (10 * GIB, 200 * GIB), DiskLevel.HARD: (5 * GIB, 50 * GIB), DiskLevel.EMERGENCY: (2 * GIB, 20 * GIB)}
+    {
+        DiskLevel.SOFT: (10 * GIB, 200 * GIB),
+        DiskLevel.HARD: (5 * GIB, 50 * GIB),
+        DiskLevel.EMERGENCY: (2 * GIB, 20 * GIB),
+    }
 )
 """Of a large one, at the default percentages: at least and at most so much; other percentages move both with them.
 host-facts.md names no upper bound for the last; it is in the proportion of the percentages, or it would pass the hard
 mark."""
 _DEFAULT = Disk()
 _WORST_FIRST = (DiskLevel.EMERGENCY, DiskLevel.HARD, DiskLevel.SOFT)
-_LEAVE = 4 / 3
+LEAVE = 4 / 3
+"""A level is left when so much of its mark is free."""
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +67,7 @@ def level_of(room: Room, percents: Disk, before: DiskLevel = DiskLevel.OK) -> Di
     for level in _WORST_FIRST:
         held = held or level is before
         share = _share(room, level, percents)
-        if share < 1 or (held and share < _LEAVE):
+        if share < 1 or (held and share < LEAVE):
             return level
     return DiskLevel.OK
 
@@ -70,7 +75,7 @@ def level_of(room: Room, percents: Disk, before: DiskLevel = DiskLevel.OK) -> Di
 def _share(room: Room, level: DiskLevel, percents: Disk) -> float:
     """How often the mark fits into what is free; of bytes or inodes, what there is less of."""
     mark = mark_of(level, room.total, percents)
-    of_bytes = room.free / mark if mark > 0 else _LEAVE
+    of_bytes = room.free / mark if mark > 0 else LEAVE
     inodes = room.inodes * percent_of(level, percents) / 100
     return min(of_bytes, room.inodes_free / inodes) if inodes > 0 else of_bytes
 
