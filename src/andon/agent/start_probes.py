@@ -29,6 +29,7 @@ class _Proof:
     def __init__(self, backoff: Backoff) -> None:
         self.backoff = backoff
         self.one_at_a_time = asyncio.Lock()
+        self.tries = 0
         self.passed_at: float | None = None
         self.doubted = False
         """Another slot of this host failed since: this one counts, and is tried soon."""
@@ -99,10 +100,12 @@ class StartProbes:
         return proof.passed_at is None or proof.doubted
 
     async def _try(self, slot: Slot, proof: _Proof) -> None:
-        asked_at = self._clock.monotonic()
+        tries = proof.tries
         async with proof.one_at_a_time, self._few:
-            if proof.passed_at is not None and proof.passed_at >= asked_at:
+            if proof.tries != tries:
+                # Somebody else just did.
                 return
+            proof.tries += 1
             hangs = proof.failed is not None and proof.failed.hung is not None and still_hangs(proof.failed.hung)
             failed = proof.failed if hangs else await self._attempt(slot)
         before, proof.failed, proof.doubted = proof.failed, failed, False
