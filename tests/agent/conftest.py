@@ -28,6 +28,7 @@ from andon.agent.held import Held, look
 from andon.agent.layout import Root
 from andon.agent.leases.place import lease_folder
 from andon.agent.process_identity import boot_id, end_session
+from andon.model.disk import DiskReport
 from andon.model.wire import (
     HOLD_SECONDS,
     SEQ_HEADER,
@@ -76,6 +77,8 @@ class FakeControlPlane:
         self.claims: dict[str, ClaimOrder] = {}
         self.stops: list[StopOrder] = []
         self.leases: tuple[LeaseReport, ...] = ()
+        self.disk: dict[str, DiskReport] = {}
+        """By mount."""
         self.runs: dict[str, str] = {}
         self.jobs: dict[str, JobWord] = {}
         self.policy: dict[str, object] = {"public_url": "https://board.example"}
@@ -210,6 +213,8 @@ class FakeControlPlane:
             self.slots = {slot.slot: slot for slot in asked.slots}
         if asked.leases is not None:
             self.leases = asked.leases
+        if asked.disk is not None:
+            self.disk = {one.mount: one for one in asked.disk}
         self.ends.extend(asked.ended)
         if self._wake is not None:
             self._wake.set()
@@ -316,6 +321,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         timing: dict[str, float] | None = None,
         isolation: str = "preferred",
         marks: dict[str, float] | None = None,
+        root: Path | None = None,
     ) -> AgentProcess:
         # Slots may have users of their own, who must reach the root through every folder above it.
         folder = tmp_path / f"data{len(made)}"
@@ -325,7 +331,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
             "[agent]",
             'name = "host-a"',
             f'server = "{url}"',
-            'root = "root"',
+            f'root = "{root or "root"}"',
             'token_file = "its.token"',
             f'isolation = "{isolation}"',
             "[[agent.slots]]",
@@ -342,7 +348,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         agent = AgentProcess(
             folder=folder,
             config=folder / "andon.toml",
-            root=Root(path=folder / "root"),
+            root=Root(path=root or folder / "root"),
             timing={**TIMING, **(timing or {})},
         )
         made.append(agent)

@@ -1,6 +1,7 @@
 """Real filesystems on files of their own, as small and as full as a test wants them."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -51,3 +52,10 @@ def fill(folder: Path, *, leave: int = 0, name: str = "filler") -> Path:
                     ["head", "-c", str(left), "/dev/zero"], stdout=file, check=False, stderr=subprocess.DEVNULL
                 )
     return filler
+
+
+def give_back(filler: Path) -> None:
+    """Removes it, so that its room shows at once (xfs is slow to show what an unlinked file had)."""
+    if filler.exists():
+        os.truncate(filler, 0)
+        filler.unlink()
