@@ -28,7 +28,7 @@ from andon.agent.held import Held, look
 from andon.agent.layout import Root
 from andon.agent.leases.place import lease_folder
 from andon.agent.process_identity import boot_id, end_session
-from andon.model.disk import Deletion
+from andon.model.disk import Deletion, DiskReport
 from andon.model.wire import (
     HOLD_SECONDS,
     SEQ_HEADER,
@@ -60,6 +60,10 @@ TIMING = {
 }
 
 
+LOW_MARKS = {"soft_percent": 0.003, "hard_percent": 0.002, "emergency_percent": 0.001}
+"""So that a full disk of the machine that runs the tests fails none."""
+
+
 class FakeControlPlane:
     """Speaks interfaces.md section 5: level-triggered, one held sync, seq and ack."""
 
@@ -74,6 +78,8 @@ class FakeControlPlane:
         self.stops: list[StopOrder] = []
         self.leases: tuple[LeaseReport, ...] = ()
         self.told_deletions: dict[str, Deletion] = {}
+        self.disk: dict[str, DiskReport] = {}
+        """By mount."""
         self.runs: dict[str, str] = {}
         self.jobs: dict[str, JobWord] = {}
         self.policy: dict[str, object] = {"public_url": "https://board.example"}
@@ -208,6 +214,8 @@ class FakeControlPlane:
             self.slots = {slot.slot: slot for slot in asked.slots}
         if asked.leases is not None:
             self.leases = asked.leases
+        if asked.disk is not None:
+            self.disk = {one.mount: one for one in asked.disk}
         self.ends.extend(asked.ended)
         self.told_deletions |= {one.id: one for one in asked.deletions}
         if self._wake is not None:
@@ -319,6 +327,8 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         url: str = server.url,
         timing: dict[str, float] | None = None,
         isolation: str = "preferred",
+        marks: dict[str, float] | None = None,
+        root: Path | None = None,
     ) -> AgentProcess:
         # Slots may have users of their own, who must reach the root through every folder above it.
         folder = tmp_path / f"data{len(made)}"
@@ -328,7 +338,7 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
             "[agent]",
             'name = "host-a"',
             f'server = "{url}"',
-            'root = "root"',
+            f'root = "{root or "root"}"',
             'token_file = "its.token"',
             f'isolation = "{isolation}"',
             "[[agent.slots]]",
@@ -338,13 +348,14 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         ]
         if user:
             lines.append(f'user = "{user}"')
+        lines += ["[agent.disk]", *(f"{mark} = {percent}" for mark, percent in (marks or LOW_MARKS).items())]
         (folder / "andon.toml").write_text("\n".join(lines) + "\n")
         if token:
             (folder / "its.token").write_text(token)
         agent = AgentProcess(
             folder=folder,
             config=folder / "andon.toml",
-            root=Root(path=folder / "root"),
+            root=Root(path=root or folder / "root"),
             timing={**TIMING, **(timing or {})},
         )
         made.append(agent)

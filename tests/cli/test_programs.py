@@ -25,6 +25,10 @@ token_file = "its.token"
 [[agent.slots]]
 pool = "linux"
 command = ["/bin/true"]
+[agent.disk]
+soft_percent = 0.003
+hard_percent = 0.002
+emergency_percent = 0.001
 """
 CONTROL_PLANE = """\
 [server]

@@ -140,7 +140,6 @@ WARNINGS: list[tuple[str, tuple[str | int, ...]]] = [
     (GOOD + '[[host]]\nname = "h"\nreboot = ["reboot"]\n', ("host", 0, "reboot")),
     (GOOD + '[[bar]]\nname = "app"\n', ("bar", 0)),
     (AGENT.replace("[[agent", 'isolation = "required"\n[[agent', 1), ("agent", "isolation")),
-    (AGENT + "[agent.disk]\nsoft_percent = 20\n", ("agent", "disk")),
     ('[agent]\nname = "a"\nserver = "http://10.0.0.1:8470"\n' + SLOTS, ("agent", "server")),
     ('[agent]\nname = "a"\n', ("agent",)),
 ]

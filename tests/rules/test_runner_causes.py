@@ -1,13 +1,21 @@
 """Why a runner ended: the first row that fits decides, and what no row fits stays unknown (R34)."""
 
+import errno
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.model.claim_states import RECLAIMED, ClaimState
+from andon.model.config import Disk
+from andon.rules.disk_closing import why_closed
+from andon.rules.disk_marks import Room
 from andon.rules.runner_causes import CAUSES, UNKNOWN, Whose, cause_of, cause_of_claim
+from andon.rules.start_words import cannot_start
 from tests.support.builders import a_claim, at
 
+CLOSED = why_closed("/", Room(total=10**12, free=0), Disk())
+REFUSED = cannot_start("writing a file", "/slots/0", errno.ENOSPC, "No space left on device")
 STAMP = "2026-11-22 10:00:00Z: "
 UNSEEN = "andon: nobody saw how this runner ended"
 RAN = f"{STAMP}Listening for Jobs\n{STAMP}Running job: test\n{STAMP}Job test completed with result: Succeeded\n"
@@ -28,6 +36,8 @@ RAN = f"{STAMP}Listening for Jobs\n{STAMP}Running job: test\n{STAMP}Job test com
         (7, None, "", "version_deprecated", Whose.OWNER),
         (102, None, "", "served", Whose.NOBODY),
         (126, None, "andon: ./run.sh is not there\n", "cannot_start", Whose.OWNER),
+        (126, None, f"andon: {CLOSED}\n", "disk_short", Whose.OWNER),
+        (126, None, f"andon: {REFUSED}\n", "start_refused", Whose.OWNER),
         (130, None, "", "interrupted", Whose.OWNER),
         (137, None, "", "ended_by_force", Whose.OWNER),
         (139, None, "", "crashed", Whose.GITHUB),

@@ -181,6 +181,10 @@ root = "root"
 pool = "linux"
 count = {self._slots}
 command = {json.dumps(self._runner)}
+[agent.disk]
+soft_percent = 0.003
+hard_percent = 0.002
+emergency_percent = 0.001
 """
         )
         program = Program("agent", ["agent", "run", "--config", "agent.toml"], home)

@@ -10,7 +10,7 @@ from andon.agent.host_slots import HostSlots
 from andon.agent.kept_policy import KeptPolicy
 from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id
-from andon.agent.sync_client import Deletions, Leases, SyncClient
+from andon.agent.sync_client import Deletions, Disks, Leases, SyncClient
 from andon.agent.timing import Timing
 from andon.model.config import Agent
 from andon.runtime.clock import Clock
@@ -33,13 +33,14 @@ class ControlPlane:
         *,
         leases: Leases | None = None,
         deletions: Deletions | None = None,
+        disks: Disks = tuple,
         clock: Clock,
         timing: Timing,
         log: Logger,
     ) -> None:
         self._agent, self._credential, self._root, self._data = agent, credential, root, data
         self._supervisor, self._policy, self._leases = supervisor, policy, leases
-        self._deletions = deletions
+        self._deletions, self._disks = deletions, disks
         self._clock, self._timing, self._log = clock, timing, log
         self.sync: SyncClient | None = None
 
@@ -71,6 +72,7 @@ class ControlPlane:
                 may_leave=lambda: not self._supervisor.has_live_runner,
                 leases=self._leases,
                 deletions=self._deletions,
+                disks=self._disks,
             )
             await self.sync.run()
         finally:

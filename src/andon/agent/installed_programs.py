@@ -1,4 +1,4 @@
-"""Puts our own small programs below the root: the shim, the hook and the two hook scripts.
+"""Puts our own small programs below the root: the shim, the start probe, the hook and the two hook scripts.
 
 Written atomically, outside any virtual environment, so that an upgrade of the package in the
 middle of a job replaces nothing under a running program.
@@ -19,6 +19,7 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
 
     interpreter: Path
     shim: Path
+    start_probe: Path
     job_started: Path
     job_completed: Path
 
@@ -35,6 +36,7 @@ def _put(path: Path, content: bytes, mode: int) -> None:
 def install_programs(root: Root, interpreter: Path) -> Programs:
     """Writes what is missing or different. Raises OSError."""
     _put(root.bin / "shim.py", _source("shim.py"), 0o644)
+    _put(root.bin / "start_probe.py", _source("start_probe.py"), 0o644)
     _put(root.hooks / "hook.py", _source("hook.py"), 0o644)
     scripts: list[Path] = []
     for event in ("started", "completed"):
@@ -42,7 +44,11 @@ def install_programs(root: Root, interpreter: Path) -> Programs:
         _put(script, hook_script(interpreter, root.hooks / "hook.py", event).encode(), 0o755)
         scripts.append(script)
     return Programs(
-        interpreter=interpreter, shim=root.bin / "shim.py", job_started=scripts[0], job_completed=scripts[1]
+        interpreter=interpreter,
+        shim=root.bin / "shim.py",
+        start_probe=root.bin / "start_probe.py",
+        job_started=scripts[0],
+        job_completed=scripts[1],
     )
 
 

@@ -18,6 +18,10 @@ from andon.agent.adoption.supervision import AdoptedRunners
 from andon.agent.cgroups import cgroup_base
 from andon.agent.control_plane import ControlPlane
 from andon.agent.credentials import find_credential
+from andon.agent.disk.guard import Acts, Guard
+from andon.agent.disk.host_guard import guard_of
+from andon.agent.disk.uses import uses_of
+from andon.agent.gate import HostGate
 from andon.agent.hooks.caller import RunnerProcess
 from andon.agent.hooks.door import HookDoor
 from andon.agent.host_slots import HostSlots
@@ -30,15 +34,19 @@ from andon.agent.process_identity import boot_id
 from andon.agent.root_lock import lock_root
 from andon.agent.slot_table import slots_of
 from andon.agent.sockets import NudgeDoor, QuestionDoor, ask_agent
+from andon.agent.start_probe import LIMIT_S, clear_left, try_start
+from andon.agent.start_probes import StartProbes
 from andon.agent.supervisor import Supervisor
 from andon.agent.timing import Timing
 from andon.agent.workspaces.assembly import workspaces_of
 from andon.agent.workspaces.for_hooks import WorkspacesForHooks
 from andon.model.config import Agent, Config
+from andon.model.wire import SlotState
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.ids import system_random
 from andon.runtime.logging import logger
+from andon.runtime.loop import wait_for_nudge
 
 
 async def run_agent(
@@ -110,6 +118,35 @@ async def run_agent(
             supervisor.look()
             adopted.look()
             host = HostSlots(supervisor, adopted)
+            guard = guard_of(
+                root,
+                lambda: uses_of(
+                    root,
+                    (slot.number for slot in supervisor.served()),
+                    adopted.adopted(),
+                    in_root=lambda slot: work.workspace_of(slot).place == "root",
+                ),
+                Acts(make_room=work.keeper.loop.nudge, empty_trash=work.emptier.hurry),
+                marks=agent.disk,
+                mode=lambda: work.policy.now.guard,
+                busy=lambda: any(slot.state is SlotState.RUNNING for slot in host.slots()),
+                changed=supervisor.changed,
+                environ=environ,
+                clock=clock,
+                log=log,
+            )
+            clear_left(root)
+            probes = StartProbes(
+                supervisor.served,
+                lambda slot: try_start(launcher, slot, clock=clock),
+                changed=supervisor.loop.nudge,
+                no_room=guard.no_room,
+                chance=system_random().random,
+                clock=clock,
+                log=log,
+            )
+            supervisor.start_through(HostGate(guard.why_closed, guard.no_room, probes))
+            adopted.close_slots(guard.why_closed)
             server = ControlPlane(
                 agent,
                 credential,
@@ -119,6 +156,7 @@ async def run_agent(
                 work.policy,
                 leases=work.keeper,
                 deletions=work.journal,
+                disks=guard.reports,
                 clock=clock,
                 timing=timing,
                 log=log,
@@ -130,7 +168,9 @@ async def run_agent(
                 public_url=lambda: work.policy.now.public_url,
                 log=log,
             )
-            questions = QuestionDoor(lambda: _status(agent, host, adopted, server), hooks.answer, work.questions.answer)
+            questions = QuestionDoor(
+                lambda: _status(agent, host, adopted, server, guard), hooks.answer, work.questions.answer
+            )
             nudges = NudgeDoor(root.shim_socket, supervisor.loop.nudge)
             try:
                 await questions.open(root.socket)
@@ -140,15 +180,18 @@ async def run_agent(
                     stop,
                     supervisor.loop.run(),
                     adopted.loop.run(),
-                    server.run(),
+                    _serve_ready(server, guard, probes, clock),
                     work.keeper.loop.run(),
                     work.emptier.loop.run(),
                     work.sizes.loop.run(),
                     work.account.loop.run(),
                     work.foreign.loop.run(),
+                    guard.loop.run(),
+                    probes.loop.run(),
                 )
                 log.info("agent.stopped", host=agent.name)
             finally:
+                guard.close()
                 nudges.close()
                 await questions.close()
                 await adopted.close()
@@ -169,6 +212,13 @@ async def _until_stopped(stop: asyncio.Event, *work: Any) -> None:
         await asyncio.gather(stopping, *running, return_exceptions=True)
 
 
+async def _serve_ready(server: ControlPlane, guard: Guard, probes: StartProbes, clock: Clock) -> None:
+    """Talks to the control plane once the slots are known: what is told first is what may be claimed at once."""
+    await guard.loop.passes.wait_beyond(0)
+    await wait_for_nudge(probes.loop.passes, 0, clock, LIMIT_S)
+    await server.run()
+
+
 def _runners(supervisor: Supervisor, adopted: AdoptedRunners) -> tuple[RunnerProcess, ...]:
     """Every runner whose hooks may ask: those of claims, and the adopted ones."""
     places = (
@@ -178,7 +228,9 @@ def _runners(supervisor: Supervisor, adopted: AdoptedRunners) -> tuple[RunnerPro
     return (*supervisor.runners(), *places)
 
 
-def _status(agent: Agent, host: HostSlots, adopted: AdoptedRunners, server: ControlPlane) -> dict[str, Any]:
+def _status(
+    agent: Agent, host: HostSlots, adopted: AdoptedRunners, server: ControlPlane, guard: Guard
+) -> dict[str, Any]:
     sync = server.sync
     return {
         "host": agent.name,
@@ -187,6 +239,7 @@ def _status(agent: Agent, host: HostSlots, adopted: AdoptedRunners, server: Cont
         "server": agent.server,
         "slots": msgspec.to_builtins(host.slots()),
         "adopted": msgspec.to_builtins(adopted.status()),
+        "disk": msgspec.to_builtins(guard.reports()),
         "unacknowledged_ends": len(host.ended()),
         "last_sync": msgspec.to_builtins(sync.last_answer_at) if sync else None,
         "trouble": sync.trouble if sync else "not enrolled yet",

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from andon.agent.claim_record import ClaimRecord
+from andon.agent.gate import Gate
 from andon.agent.held import Held, Life
 from andon.agent.install_copy import CopyFailed
 from andon.agent.launch import Launcher, make_claim_folder, prepare, start_shim
 from andon.agent.lost_end import failed_start
 from andon.agent.runner_output import RunnerOutputs
 from andon.agent.slot_table import Slot
+from andon.agent.start_probe import NO_ROOM
 from andon.model.wire import ClaimOrder
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
@@ -19,20 +21,22 @@ from andon.runtime.logging import Logger
 
 
 class Starter:
-    """Starts runners. `failed` gets a runner that could not be started, `done` follows each start."""
+    """Starts runners, where the gate lets them. `failed` gets a runner that could not be started, `done` follows each
+    start."""
 
     def __init__(
         self,
         launcher: Launcher,
         outputs: RunnerOutputs,
         *,
+        gate: Callable[[], Gate],
         failed: Callable[[Held], None],
         done: Callable[[], None],
         clock: Clock,
         log: Logger,
     ) -> None:
         self._launcher, self._outputs = launcher, outputs
-        self._failed, self._done = failed, done
+        self._gate, self._failed, self._done = gate, failed, done
         self._clock, self._log = clock, log
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._shims: set[int] = set()
@@ -52,6 +56,7 @@ class Starter:
             folder, lock = make_claim_folder(self._launcher.root, record)
         except OSError as error:
             folder = self._launcher.root.claim(order.slot, order.id)
+            self._note_room(error)
             self._fail(folder, record, f"The slot directory could not be made ({error.strerror}).")
             return
         work = self._launch(order, slot, folder, record, lock)
@@ -61,13 +66,16 @@ class Starter:
     async def _launch(self, order: ClaimOrder, slot: Slot, folder: Path, record: ClaimRecord, lock: int) -> None:
         failure: str | None = None
         try:
-            command, user = await prepare(folder, slot)
-            launched = start_shim(self._launcher, folder, lock, order, command, user)
-            self._shims.add(launched.shim_pid)
-            self._outputs.hold(order.id, launched.output)
+            failure = await self._gate().admit(slot)
+            if failure is None:
+                command, user = await prepare(folder, slot)
+                launched = start_shim(self._launcher, folder, lock, order, command, user)
+                self._shims.add(launched.shim_pid)
+                self._outputs.hold(order.id, launched.output)
         except (Refused, CopyFailed) as error:
             failure = str(error)
         except OSError as error:
+            self._note_room(error)
             failure = f"The runner could not be started ({error.strerror})."
         finally:
             # Written while the lock is ours, so that no look takes the folder for a lost one.
@@ -76,6 +84,10 @@ class Starter:
             os.close(lock)
             self._under_way.pop(order.id, None)
             self._done()
+
+    def _note_room(self, error: OSError) -> None:
+        if error.errno in NO_ROOM:
+            self._gate().no_room()
 
     def _fail(self, folder: Path, record: ClaimRecord, reason: str) -> None:
         self._log.error("runner.not_started", claim=record.claim, slot=record.slot, reason=reason)

@@ -13,6 +13,7 @@ import msgspec
 
 from andon.agent.claim_record import Phase, write_claim
 from andon.agent.ending import end_runner
+from andon.agent.gate import Gate, OpenGate
 from andon.agent.held import Held, Life, look
 from andon.agent.hooks.caller import RunnerProcess, runners_of
 from andon.agent.launch import Launcher
@@ -53,11 +54,17 @@ class Supervisor:
         self._removing: asyncio.Task[None] | None = None
         self._remove_due = clock.monotonic()
         self._kept: Callable[[Path], bool] = lambda folder: False
-        self._why_closed: Callable[[int], str | None] = lambda slot: None
+        self._gate: Gate = OpenGate()
         self._watches = Watches(self.loop.nudge)
         self._outputs = RunnerOutputs(self._reached)
         self._starter = Starter(
-            launcher, self._outputs, failed=self._record, done=self.loop.nudge, clock=clock, log=log
+            launcher,
+            self._outputs,
+            gate=lambda: self._gate,
+            failed=self._record,
+            done=self.loop.nudge,
+            clock=clock,
+            log=log,
         )
         self._reported: tuple[tuple[SlotReport, ...], tuple[EndReport, ...]] | None = None
         self._said: dict[tuple[str, str], None] = {}
@@ -73,7 +80,7 @@ class Supervisor:
 
     def slots(self) -> tuple[SlotReport, ...]:
         """Every slot as the last look found it."""
-        closed = {slot.number: why for slot in self._slots if (why := self._why_closed(slot.number))}
+        closed = {slot.number: why for slot in self._slots if (why := self._gate.why_closed(slot.number))}
         return slot_reports(self._known(), frozenset(self._ending), closed | self._faults)
 
     def ended(self) -> tuple[EndReport, ...]:
@@ -99,9 +106,13 @@ class Supervisor:
         """From now on a folder that is `kept` is not removed, however long its claim is over."""
         self._kept = kept
 
-    def close_slots(self, why_closed: Callable[[int], str | None]) -> None:
-        """From now on a slot takes no runner while `why_closed` gives a reason, which is told with it."""
-        self._why_closed = why_closed
+    def start_through(self, gate: Gate) -> None:
+        """From now on a slot takes no runner while the gate gives a reason, which is told with it."""
+        self._gate = gate
+
+    def served(self) -> tuple[Slot, ...]:
+        """The slots that runners are started on."""
+        return self._slots
 
     def live_claims(self) -> frozenset[str]:
         """The claims whose runner lives, or whose end is not acknowledged yet."""

@@ -171,7 +171,7 @@ class SyncClient:
 
     def _request(self) -> SyncRequest:
         self._seq += 1
-        slots, leases = self._slots.slots(), self._leases.reports()
+        slots, leases, disk = self._slots.slots(), self._leases.reports(), self._disks()
         return SyncRequest(
             host=self._host,
             boot_id=self._boot_id,
@@ -181,6 +181,7 @@ class SyncClient:
             ended=self._slots.ended(),
             leases=leases if leases != self._told.leases else None,
             deletions=self._deletions.unheard(),
+            disk=disk if disk != self._told.disk else None,
             clock=self._clock.now(),
         )
 

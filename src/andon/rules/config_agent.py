@@ -1,6 +1,5 @@
-"""What `[agent]` must satisfy for an agent to start; its disk figures are checked although unused."""
+"""What `[agent]` must satisfy for an agent to start."""
 
-import re
 from collections.abc import Iterator
 
 from andon.model.config import Agent, Config, Disk, Pool, Server
@@ -8,7 +7,6 @@ from andon.rules.config_finding import Finding, refused, warning
 from andon.rules.listen_address import is_http_url, is_plain_http_elsewhere
 from andon.rules.names import HOST_NAME
 from andon.rules.sizes import parse_size
-
 
 
 def check_agent_table(agent: Agent, pools: tuple[Pool, ...]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ Each is a warning: silence would be a promise that is not kept.
 
 from collections.abc import Iterator
 
-from andon.model.config import Agent, Config, Disk, Owner, Pool
+from andon.model.config import Agent, Config, Owner, Pool
 from andon.rules.config_finding import Finding, KeyPath, warning
 
 
@@ -50,5 +50,3 @@ def _of_pool(at: KeyPath, pool: Pool) -> Iterator[Finding]:
 def _of_agent(agent: Agent) -> Iterator[Finding]:
     if agent.isolation == "required":
         yield _unserved('isolation = "required"', "agent", "isolation")
-    if agent.disk != Disk():
-        yield _unserved("[agent.disk]", "agent", "disk")

@@ -15,6 +15,8 @@ EVERY_S = 30.0
 """Between two looks that are kept: thirty of them, and so some hundred pairs."""
 _SPAN_S = 120.0
 """Nothing is said before looks reach so far back."""
+_FEWEST = 5
+"""Of so many looks one that lies turns fewer than half of the pairs."""
 _FARTHEST_S = 30 * 86400.0
 """What is farther away than this is no forecast."""
 
@@ -34,14 +36,13 @@ def kept(looks: Sequence[Look], now: Look) -> tuple[Look, ...]:
     return (*old, now) if not old or now.up_s - old[-1].up_s >= EVERY_S else tuple(old)
 
 
-def full_in_s(looks: Sequence[Look]) -> float | None:
+def full_in_s(looks: Sequence[Look], now: Look) -> float | None:
     """Seconds until bytes or inodes are used up; None when neither gets less, or too little is known."""
-    if len(looks) < 3 or looks[-1].up_s - looks[0].up_s < _SPAN_S:
+    if len(looks) < _FEWEST or looks[-1].up_s - looks[0].up_s < _SPAN_S:
         return None
-    last = looks[-1]
     ends = (
-        _used_up(last.free, [(each.up_s, each.free) for each in looks]),
-        _used_up(last.inodes_free, [(each.up_s, each.inodes_free) for each in looks]),
+        _used_up(now.free, [(each.up_s, each.free) for each in looks]),
+        _used_up(now.inodes_free, [(each.up_s, each.inodes_free) for each in looks]),
     )
     known = [end for end in ends if end is not None and end <= _FARTHEST_S]
     return min(known, default=None)

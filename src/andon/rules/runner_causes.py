@@ -84,6 +84,21 @@ CAUSES: tuple[Row, ...] = (
         "registration has been deleted from the server",
         "Runner not found",
     ),
+    # The agent's own words, of a start that it refused.
+    _row(
+        "disk_short",
+        _W.OWNER,
+        "A disk of its host had too little room left for a job, so it was not started.",
+        "must be before a job begins here",
+        exits={126},
+    ),
+    _row(
+        "start_refused",
+        _W.OWNER,
+        "What every start needs could not be done on its slot, so it was not started.",
+        "No runner can start on this slot",
+        exits={126},
+    ),
     _row(
         "disk_full",
         _W.OWNER,

@@ -13,13 +13,3 @@ def parse_size(text: str) -> int | None:
         return None
     number, prefix, binary = found.groups()
     return int(float(number) * (1024 if binary else 1000) ** _POWERS.get(prefix or "", 0))
-
-
-def shown_size(count: int) -> str:
-    """For people, in the unit in which it has one to three digits before the point."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

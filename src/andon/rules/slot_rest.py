@@ -16,7 +16,9 @@ from andon.model.slot_rests import LIVED_LONG, RESTS
 from andon.model.wire import SlotState
 from andon.rules.runner_causes import cause_of_claim
 
-NOT_THE_SLOTS = frozenset({"served", "stopped", "registration_deleted", "job_not_acquired", "configuration_refreshed"})
+NOT_THE_SLOTS = frozenset(
+    {"served", "stopped", "registration_deleted", "job_not_acquired", "configuration_refreshed", "disk_short"}
+)
 """Causes of a runner's end that do not speak of its slot: it worked, or somebody else ended it."""
 
 

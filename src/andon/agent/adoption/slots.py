@@ -11,7 +11,7 @@ from andon.agent.adoption.seen import Seen
 from andon.agent.slot_table import Slot
 from andon.model.host_policy import HELD_BY_LABELS
 from andon.model.host_states import Intent
-from andon.model.wire import SlotReport, SyncAnswer
+from andon.model.wire import SlotReport, SlotState, SyncAnswer
 from andon.rules.adopted_runner import ListenerVerdict
 from andon.rules.slot_levers import LeverView, SlotKind
 
@@ -102,3 +102,10 @@ def slot_report(adoption: Adoption, verdict: ListenerVerdict, trouble: str | Non
         runner=adoption.runner,
         note="; ".join(notes) or None,
     )
+
+
+def closed_report(report: SlotReport, why: str | None) -> SlotReport:
+    """The same of a slot where no job should begin; who has a job goes on."""
+    if why is None or report.state is not SlotState.IDLE:
+        return report
+    return msgspec.structs.replace(report, state=SlotState.UNAVAILABLE, note=why)

@@ -21,6 +21,7 @@ from andon.agent.adoption.slots import (
     AdoptedSlot,
     AdoptedStatus,
     adopted_slot,
+    closed_report,
     held_because,
     held_by_labels,
     jit_slot,
@@ -83,12 +84,17 @@ class AdoptedRunners:
         self._unreadable: set[str] = set()
         self._served: set[tuple[int, int, str | None]] = set()
         self._serve: Callable[[tuple[Slot, ...]], None] = lambda slots: None
+        self._why_closed: Callable[[int], str | None] = lambda slot: None
         self._stale: set[str] = set()
         """Folders whose listener knows an older `.env`."""
 
     def slots(self) -> tuple[SlotReport, ...]:
         """Every adopted slot as the last look found it."""
-        return self._reports
+        return tuple(closed_report(report, self._why_closed(report.slot)) for report in self._reports)
+
+    def close_slots(self, why_closed: Callable[[int], str | None]) -> None:
+        """From now on an idle slot is no capacity while `why_closed` gives a reason, which is told with it."""
+        self._why_closed = why_closed
 
     def slot_of(self, pid: int) -> AdoptedSlot | None:
         """The adopted slot whose runner's process `pid` is; None: of none."""

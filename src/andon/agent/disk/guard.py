@@ -1,7 +1,8 @@
 """Watches the filesystems of this host, and does what their levels ask for (R52, R53, R54).
 
 It takes nothing away itself: it says that space is needed to those who do, by their own rules and leases. A look
-that fails, or a filesystem that does not answer, changes nothing (law 4).
+that fails, or a filesystem that does not answer, changes nothing (law 4). It looks between jobs as well as during
+them.
 """
 
 import asyncio
@@ -12,28 +13,32 @@ import msgspec
 
 from andon.agent.disk.ballast import Ballast
 from andon.agent.disk.filesystems import Filesystem, Filesystems
+from andon.agent.disk.seat import Seat
 from andon.model.config import Disk
 from andon.model.disk import DiskLevel, DiskReport
 from andon.model.rails import RailMode
+from andon.rules.disk_closing import CLOSED, why_closed
 from andon.rules.disk_forecast import Look, full_in_s, kept
-from andon.rules.disk_marks import Room, ballast_of, floor_of, level_of
-from andon.rules.sizes import shown_size
+from andon.rules.disk_marks import ballast_of, floor_of, level_of
+from andon.rules.size_words import size
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
 from andon.runtime.loop import Loop, Nudge
 
 LOOK_S = 5.0
 HURRY_S = 1.0
-"""Between two looks while a filesystem is short of room: a build writes a GiB in a few seconds."""
+"""Between two looks while a job runs or a filesystem is short of room: a build writes a GiB in a few seconds."""
 TELL_S = 60.0
 """How old a number may be that the control plane has, when it changed a little."""
+BALLAST_AGAIN_S = 60.0
+"""How long what the ballast gave up is left to whoever needs it."""
 _MUCH = 0.01
 """The part of a filesystem that is told at once when it comes or goes."""
-_CLOSED = frozenset({DiskLevel.HARD, DiskLevel.EMERGENCY})
+_ROOMY = frozenset({DiskLevel.OK, DiskLevel.SOFT})
 
 
 class Acts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the guard can ask for."""
+    """What the guard can ask for. Who does it goes by the guard's switch, too."""
 
     make_room: Callable[[], None]
     """What need not be kept may go now."""
@@ -42,36 +47,47 @@ class Acts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _State:
+    """What is remembered of one filesystem between two looks."""
+
     def __init__(self) -> None:
         self.level = DiskLevel.OK
         self.looks: tuple[Look, ...] = ()
+        self.why: str | None = None
+        """In the words of the look that closed it: with the numbers of each look it would be told again each time."""
         self.told: DiskReport | None = None
         self.told_at = 0.0
+        self.paths: frozenset[Path] = frozenset()
 
 
 class Guard:
-    """One for each host. `changed` is nudged when the control plane should hear of something."""
+    """`home` is the agent's root, where the ballast lies. `changed` is nudged when the control plane should hear of
+    something; `busy` says whether a job runs on this host."""
 
     def __init__(
         self,
         filesystems: Filesystems,
         ballast: Ballast,
+        seat: Seat,
         home: Path,
         marks: Disk,
         acts: Acts,
         *,
         mode: Callable[[], RailMode],
+        busy: Callable[[], bool],
         up_s: Callable[[], float],
         changed: Nudge,
         clock: Clock,
         log: Logger,
     ) -> None:
-        self._filesystems, self._ballast, self._home = filesystems, ballast, home
-        self._marks, self._acts, self._mode, self._up_s = marks, acts, mode, up_s
+        self._filesystems, self._ballast, self._seat, self._home = filesystems, ballast, seat, home
+        self._marks, self._acts, self._mode, self._busy, self._up_s = marks, acts, mode, busy, up_s
         self._changed, self._clock, self._log = changed, clock, log
-        self._states: dict[int, _State] = {}
+        self._states: dict[str, _State] = {}
         self._closed: dict[int, str] = {}
         self._untold: frozenset[Path] = frozenset()
+        self._refused = False
+        self._dropped_at: float | None = None
+        self._ballast_trouble: str | None = None
         self.loop = Loop("disk", self.look, period=LOOK_S, clock=clock, log=log)
 
     def reports(self) -> tuple[DiskReport, ...]:
@@ -83,60 +99,87 @@ class Guard:
         """Why no job may begin on this slot now; None: its filesystems have room, or cannot be told."""
         return self._closed.get(slot)
 
+    def no_room(self) -> None:
+        """A write below the root was refused for want of room, whatever statvfs says: an emergency (host-facts.md
+        2.3). The look that it needs is at once."""
+        self._refused = True
+        self.loop.nudge()
+
     async def look(self) -> float:
         """One look at all of them; returns how soon the next one is due."""
         looked = await self._filesystems.look()
-        self._say_untold(frozenset(use.path for use in looked.untold))
-        if not looked.untold:
-            here = {one.device for one in looked.found}
-            self._states = {device: state for device, state in self._states.items() if device in here}
+        untold = frozenset(use.path for use in looked.untold)
+        self._say_untold(untold)
+        here = {one.device for one in looked.found}
+        self._states = {
+            device: state for device, state in self._states.items() if device in here or state.paths & untold
+        }
+        refused, self._refused = self._refused, False
         news = False
         for one in looked.found:
-            news = await self._see(one) or news
+            news = await self._see(one, refused=refused and self._home in one.paths) or news
         closed = self._to_close(looked.found, frozenset(slot for use in looked.untold for slot in use.slots))
         if news or closed != self._closed:
             self._closed = closed
             self._changed()
         short = any(state.level is not DiskLevel.OK for state in self._states.values())
-        return HURRY_S if short else LOOK_S
+        return HURRY_S if short or self._busy() else LOOK_S
 
-    async def _see(self, one: Filesystem) -> bool:
+    async def _see(self, one: Filesystem, *, refused: bool) -> bool:
         """Follows one filesystem; whether there is something to tell."""
         state = self._states.setdefault(one.device, _State())
-        level = level_of(one.room, self._marks, state.level)
-        if level is not state.level:
+        state.paths = one.paths
+        if refused:
+            self._log.warning("disk.refused", mount=one.mount, free=size(one.room.free), inodes=one.room.inodes_free)
+        level = level_of(one.room, self._marks, DiskLevel.EMERGENCY if refused else state.level)
+        changed = level is not state.level
+        if changed:
             tell = self._log.info if level is DiskLevel.OK else self._log.warning
-            tell("disk.level", mount=one.mount, was=state.level.value, level=level.value, free=shown_size(one.room.free))
+            tell("disk.level", mount=one.mount, was=state.level.value, level=level.value, free=size(one.room.free))
             state.level = level
-            if level is not DiskLevel.OK:
+            state.why = why_closed(one.mount, one.room, self._marks) if level in CLOSED else None
+        emergency = refused or level is DiskLevel.EMERGENCY
+        if self._mode() == "act":
+            if self._home in one.paths:
+                await self._use_ballast(one, emergency=emergency)
+            if emergency:
+                self._acts.empty_trash()
+            if emergency or (changed and level is not DiskLevel.OK):
                 self._acts.make_room()
-        await self._use_ballast(one, level)
-        if level is DiskLevel.EMERGENCY and self._mode() == "act":
-            self._acts.empty_trash()
-        state.looks = kept(state.looks, Look(self._up_s(), one.room.free, one.room.inodes_free))
-        now, report = self._clock.monotonic(), self._report(one, state)
-        if state.told is None or _differs(state.told, report) or (now - state.told_at >= TELL_S and report != state.told):
+        look = Look(self._up_s(), one.room.free, one.room.inodes_free)
+        state.looks = kept(state.looks, look)
+        now, report = self._clock.monotonic(), self._report(one, state, look)
+        if (
+            state.told is None
+            or _differs(state.told, report)
+            or (now - state.told_at >= TELL_S and report != state.told)
+        ):
             state.told, state.told_at = report, now
             return True
         return False
 
-    async def _use_ballast(self, one: Filesystem, level: DiskLevel) -> None:
+    async def _use_ballast(self, one: Filesystem, *, emergency: bool) -> None:
         """Gives it up in an emergency of the agent's own filesystem, and takes it again when there is room."""
+        mine, now, wanted = self._seat.taken(), self._up_s(), ballast_of(one.room.total)
         try:
-            if self._home.stat().st_dev != one.device:
-                return
-            if level is DiskLevel.EMERGENCY:
-                await asyncio.to_thread(self._ballast.drop)
-            elif level is DiskLevel.OK:
-                size = ballast_of(one.room.total)
-                rest = msgspec.structs.replace(one.room, free=one.room.free - size)
-                if level_of(rest, self._marks, DiskLevel.SOFT) is DiskLevel.OK:
-                    await asyncio.to_thread(self._ballast.make, size)
-        except OSError as error:
-            self._log.warning("ballast.failed", reason=str(error))
+            if emergency or not mine:
+                # One ballast for each host: an agent that is not its guard gives its own back.
+                if await asyncio.to_thread(self._ballast.drop):
+                    self._dropped_at = now
+            elif one.room.total and (self._dropped_at is None or now - self._dropped_at >= BALLAST_AGAIN_S):
+                missing = wanted - self._ballast.size()
+                rest = msgspec.structs.replace(one.room, free=one.room.free - missing)
+                if missing > 0 and level_of(rest, self._marks, DiskLevel.HARD) in _ROOMY:
+                    await asyncio.to_thread(self._ballast.make, wanted)
+            self._ballast_trouble = None
+        except (OSError, RuntimeError) as error:
+            # The latter: no thread can be started on this host.
+            if str(error) != self._ballast_trouble:
+                self._ballast_trouble = str(error)
+                self._log.warning("ballast.failed", reason=str(error))
 
-    def _report(self, one: Filesystem, state: _State) -> DiskReport:
-        room: Room = one.room
+    def _report(self, one: Filesystem, state: _State, look: Look) -> DiskReport:
+        room, ends = one.room, full_in_s(state.looks, look)
         return DiskReport(
             mount=one.mount,
             total=room.total,
@@ -144,9 +187,9 @@ class Guard:
             inodes=room.inodes,
             inodes_free=room.inodes_free,
             level=state.level,
-            admits=state.level not in _CLOSED,
+            admits=state.level not in CLOSED or self._mode() != "act",
             floor=floor_of(room.total, self._marks),
-            full_in_s=full_in_s(state.looks),
+            full_in_s=None if ends is None else round(ends),
             slots=tuple(sorted(one.slots)),
         )
 
@@ -156,11 +199,8 @@ class Guard:
         # What cannot be told now is as it was.
         closed = {slot: why for slot, why in self._closed.items() if slot in untold}
         for one in found:
-            if self._states[one.device].level in _CLOSED:
-                left = f"{shown_size(one.room.free)} of {shown_size(one.room.total)}"
-                if one.room.inodes and one.room.inodes_free * 100 < one.room.inodes * self._marks.hard_percent:
-                    left += f" and {one.room.inodes_free} of {one.room.inodes} inodes"
-                why = f"{one.mount} has {left} left: no job begins here until there is more."
+            why = self._states[one.device].why
+            if why is not None:
                 closed |= dict.fromkeys(one.slots, why)
         return closed
 
@@ -172,13 +212,18 @@ class Guard:
         self._untold = untold
 
     def close(self) -> None:
-        """What hangs is left to itself."""
+        """What hangs is left to itself; the seat is free for another agent of this host."""
         self._filesystems.close()
+        self._seat.close()
 
 
 def _differs(told: DiskReport, now: DiskReport) -> bool:
     """Whether it is worth telling at once."""
-    if (told.level, told.slots, told.mount, told.total) != (now.level, now.slots, now.mount, now.total):
+    if _standing(told) != _standing(now):
         return True
     moved = abs(now.free - told.free) >= _MUCH * max(1, now.total)
     return moved or abs(now.inodes_free - told.inodes_free) >= _MUCH * max(1, now.inodes)
+
+
+def _standing(report: DiskReport) -> tuple[object, ...]:
+    return report.level, report.admits, report.slots, report.mount, report.total, report.floor

@@ -101,4 +101,10 @@ token_file = "its.token"
 pool = "linux"
 count = {slots}
 command = {json.dumps(list(command))}
+
+# This machine's own disk is none of its business.
+[agent.disk]
+soft_percent = 0.003
+hard_percent = 0.002
+emergency_percent = 0.001
 """

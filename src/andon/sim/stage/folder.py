@@ -116,6 +116,12 @@ root = "{name}"
 pool = "linux"
 count = {slots}
 command = {json.dumps(list(command))}
+
+# This machine's own disk is none of its business.
+[agent.disk]
+soft_percent = 0.003
+hard_percent = 0.002
+emergency_percent = 0.001
 """
     return _written(folder / f"{name}.toml", text)
 
