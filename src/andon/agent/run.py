@@ -129,6 +129,7 @@ async def run_agent(
                 Acts(make_room=work.keeper.loop.nudge, empty_trash=work.emptier.hurry),
                 marks=agent.disk,
                 mode=lambda: work.policy.now.guard,
+                share_of=work.account.share,
                 busy=lambda: any(slot.state is SlotState.RUNNING for slot in host.slots()),
                 changed=supervisor.changed,
                 environ=environ,

@@ -3,8 +3,8 @@
 They ask the agent that lives on this machine. `who` answers from its journal, which also knows what others deleted.
 """
 
+import asyncio
 import os
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -55,7 +55,7 @@ def disk_sweep(*, config: ConfigFile = None, data: DataFolder = None, json: Json
     _ask(root, {"v": 1, "disk": "sweep"})
     if not json:
         console.print(f"Sweeping: {sum(len(one.going) for one in before.filesystems)} directories may go.")
-    after = _wait(root, before, None if json else console)
+    after = asyncio.run(_wait(root, before, None if json else console))
     freed = _free(after) - _free(before)
     if json:
         print_json({"freed": freed, "plan": msgspec.to_builtins(after)})
@@ -114,10 +114,11 @@ def _plan(root: Root) -> DiskPlan:
     return _typed(_ask(root, {"v": 1, "disk": "plan"}).get("disk"), DiskPlan)
 
 
-def _wait(root: Root, before: DiskPlan, console: Console | None) -> DiskPlan:
+async def _wait(root: Root, before: DiskPlan, console: Console | None) -> DiskPlan:
     """Until the trash is empty and nothing more may go; says each step."""
     said = ""
-    until = time.monotonic() + _PATIENCE_S
+    clock = SystemClock()
+    until = clock.monotonic() + _PATIENCE_S
     while True:
         plan = _plan(root)
         going = sum(len(one.going) for one in plan.filesystems)
@@ -125,11 +126,11 @@ def _wait(root: Root, before: DiskPlan, console: Console | None) -> DiskPlan:
         if console is not None and line != said:
             console.print(f"  {line}")
         said = line
-        if (going == 0 and plan.in_trash == 0) or time.monotonic() > until:
+        if (going == 0 and plan.in_trash == 0) or clock.monotonic() > until:
             return plan
         # Told again: what the keeper found only now waits in the trash for no minute either.
         _ask(root, {"v": 1, "disk": "sweep"})
-        time.sleep(_POLL_S)
+        await clock.sleep(_POLL_S)
 
 
 def _free(plan: DiskPlan) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
+from andon.agent.disk.account import Share
 from andon.agent.disk.ballast import Ballast
 from andon.agent.disk.filesystems import Filesystems, Seen, Use
 from andon.agent.disk.guard import BALLAST_AGAIN_S, HURRY_S, LOOK_S, Acts, Guard
@@ -54,6 +55,7 @@ class Host:
             Acts(make_room=lambda: self.did.append("room"), empty_trash=lambda: self.did.append("trash")),
             mode=lambda: self.mode,  # type: ignore[return-value,arg-type]
             busy=lambda: self.busy,
+            share_of=lambda device: Share(),
             up_s=lambda: self.clock.monotonic(),
             changed=self.changed,
             clock=self.clock,

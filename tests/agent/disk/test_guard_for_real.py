@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from andon.agent.disk.account import Share
 from andon.agent.disk.ballast import Ballast
 from andon.agent.disk.filesystems import Filesystems, Use, look_at, room_at
 from andon.agent.disk.guard import Acts, Guard
@@ -48,6 +49,7 @@ def guard_on(home: Path, seat: Path, acts: list[str]) -> Guard:
         Acts(make_room=lambda: acts.append("room"), empty_trash=lambda: acts.append("trash")),
         mode=lambda: "act",
         busy=lambda: False,
+        share_of=lambda device: Share(),
         up_s=seconds_since_boot,
         changed=Nudge(),
         clock=clock,

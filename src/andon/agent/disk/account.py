@@ -14,6 +14,7 @@ import msgspec
 from andon.agent.disk.evictions import Evictions
 from andon.agent.disk.filesystems import room_at
 from andon.agent.disk.inventory import Inventory, Owned
+from andon.agent.leases.mounts import mount_of
 from andon.model.config import Disk
 from andon.model.disk import ClassTotal, DiskLevel, Going, GuardPass, PathClass, Pinned
 from andon.model.wire import LeaseReport
@@ -66,23 +67,23 @@ class Account:
         self._inventory, self._size_of, self._over, self._reports = inventory, size_of, over, reports
         self._evictions, self._marks, self._changed = evictions, marks, changed
         self._clock, self._log = clock, log
-        self._shares: dict[int, Share] = {}
-        self._passes: dict[int, deque[GuardPass]] = {}
+        self._shares: dict[str, Share] = {}
+        self._passes: dict[str, deque[GuardPass]] = {}
         self._said: frozenset[str] = frozenset()
         self.loop = Loop("account", self.look, period=LOOK_S, clock=clock, log=log)
 
-    def share(self, device: int) -> Share:
-        """The last account of this filesystem."""
+    def share(self, device: str) -> Share:
+        """The last account of this filesystem (`major:minor`, as mounts name it)."""
         return self._shares.get(device, Share())
 
-    def shares(self) -> dict[int, Share]:
+    def shares(self) -> dict[str, Share]:
         """The last account of every filesystem that has one."""
         return dict(self._shares)
 
     def passed(self, trash: Path, names: int, freed: int) -> None:
         """An emptying is over: so many names went, and so many bytes more are free. From any thread."""
         try:
-            device, room = trash.stat().st_dev, room_at(trash)
+            device, room = _device_of(trash), room_at(trash)
         except OSError:
             return
         self._add(
@@ -98,15 +99,21 @@ class Account:
             self._shares = shares
             self._changed()
 
-    def _work_out(self, over: tuple[LeaseRecord, ...], reports: dict[str | None, LeaseReport]) -> dict[int, Share]:
-        by_device: dict[int, list[Owned]] = {}
+    def _work_out(self, over: tuple[LeaseRecord, ...], reports: dict[str | None, LeaseReport]) -> dict[str, Share]:
+        by_device: dict[str, list[Owned]] = {}
+        # Subvolumes of one btrfs have numbers of their own, and share their room.
+        devices: dict[int, str] = {}
         for one in self._inventory.take():
+            number = one.identity[0]
+            if number not in devices:
+                devices[number] = _device_of(one.path)
             sized = msgspec.structs.replace(one, bytes=self._size_of(one.path, one.identity))
-            by_device.setdefault(one.identity[0], []).append(sized)
+            by_device.setdefault(devices[number], []).append(sized)
         short = self._evictions.filesystems(over)
-        out: dict[int, Share] = {}
+        out: dict[str, Share] = {}
         for device, owned in by_device.items():
-            ids = [each.id for each in cheapest_first(short[device].candidates)] if device in short else []
+            may_go = (each for number, one in short.items() if devices.get(number) == device for each in one.candidates)
+            ids = [each.id for each in cheapest_first(may_go)]
             leases = {one.lease: one for one in owned if one.lease is not None}
             going = tuple(_going(leases[id], reports) for id in ids if id in leases)
             pinned = sorted(
@@ -124,7 +131,7 @@ class Account:
             )
         return out
 
-    def _say_pinned(self, device: int, owned: list[Owned], going: bool) -> None:
+    def _say_pinned(self, device: str, owned: list[Owned], going: bool) -> None:
         """A pass that could free nothing is a pass, too: it says so (R52)."""
         try:
             level = level_of(room_at(owned[0].path), self._marks)
@@ -138,7 +145,7 @@ class Account:
             self._add(device, GuardPass(at=now, level=level))
             self._log.warning("disk.pinned", path=str(owned[0].path), level=level.value, workspaces=len(owned))
 
-    def _say_unknown(self, shares: dict[int, Share]) -> None:
+    def _say_unknown(self, shares: dict[str, Share]) -> None:
         """Once for each path: nobody's bytes are an alarm (incidents.md P13)."""
         unknown = frozenset(path for share in shares.values() for path in share.unknown)
         for path in sorted(unknown - self._said):
@@ -147,8 +154,13 @@ class Account:
             )
         self._said = unknown
 
-    def _add(self, device: int, one: GuardPass) -> None:
+    def _add(self, device: str, one: GuardPass) -> None:
         self._passes.setdefault(device, deque(maxlen=PASSES_KEPT)).appendleft(one)
+
+
+def _device_of(path: Path) -> str:
+    mount = mount_of(path)
+    return mount.device if mount is not None else ""
 
 
 def _totals(owned: Iterable[Owned]) -> tuple[ClassTotal, ...]:

@@ -15,8 +15,6 @@ from andon.agent.leases.mounts import mount_of
 from andon.agent.trees.system_calls import sync_filesystem
 from andon.runtime.logging import Logger
 
-NAME = "ballast"
-
 
 class Ballast:
     """The file `path`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.disk.account import Share
 from andon.agent.disk.ballast import Ballast
 from andon.agent.disk.filesystems import Filesystem, Filesystems
 from andon.agent.disk.seat import Seat
@@ -61,7 +62,7 @@ class _State:
 
 class Guard:
     """`home` is the agent's root, where the ballast lies. `changed` is nudged when the control plane should hear of
-    something; `busy` says whether a job runs on this host."""
+    something; `busy` says whether a job runs on this host; `share_of` what takes the room of a filesystem."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Guard:
         *,
         mode: Callable[[], RailMode],
         busy: Callable[[], bool],
+        share_of: Callable[[str], Share],
         up_s: Callable[[], float],
         changed: Nudge,
         clock: Clock,
@@ -81,7 +83,7 @@ class Guard:
     ) -> None:
         self._filesystems, self._ballast, self._seat, self._home = filesystems, ballast, seat, home
         self._marks, self._acts, self._mode, self._busy, self._up_s = marks, acts, mode, busy, up_s
-        self._changed, self._clock, self._log = changed, clock, log
+        self._share_of, self._changed, self._clock, self._log = share_of, changed, clock, log
         self._states: dict[str, _State] = {}
         self._closed: dict[int, str] = {}
         self._untold: frozenset[Path] = frozenset()
@@ -179,7 +181,7 @@ class Guard:
                 self._log.warning("ballast.failed", reason=str(error))
 
     def _report(self, one: Filesystem, state: _State, look: Look) -> DiskReport:
-        room, ends = one.room, full_in_s(state.looks, look)
+        room, ends, share = one.room, full_in_s(state.looks, look), self._share_of(one.device)
         return DiskReport(
             mount=one.mount,
             total=room.total,
@@ -191,6 +193,9 @@ class Guard:
             floor=floor_of(room.total, self._marks),
             full_in_s=None if ends is None else round(ends),
             slots=tuple(sorted(one.slots)),
+            classes=share.classes,
+            pinned=share.pinned,
+            passes=share.passes,
         )
 
     def _to_close(self, found: tuple[Filesystem, ...], untold: frozenset[int]) -> dict[int, str]:
@@ -226,4 +231,5 @@ def _differs(told: DiskReport, now: DiskReport) -> bool:
 
 
 def _standing(report: DiskReport) -> tuple[object, ...]:
-    return report.level, report.admits, report.slots, report.mount, report.total, report.floor
+    passes = tuple(one.at for one in report.passes)
+    return report.level, report.admits, report.slots, report.mount, report.total, report.floor, passes

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 
-from andon.agent.disk.ballast import NAME, Ballast
+from andon.agent.disk.account import Share
+from andon.agent.disk.ballast import Ballast
 from andon.agent.disk.filesystems import Filesystems, Use
 from andon.agent.disk.guard import Acts, Guard
 from andon.agent.disk.seat import Seat
@@ -24,6 +25,7 @@ def guard_of(
     marks: Disk,
     mode: Callable[[], RailMode],
     busy: Callable[[], bool],
+    share_of: Callable[[str], Share],
     changed: Nudge,
     environ: Mapping[str, str],
     clock: Clock,
@@ -33,13 +35,14 @@ def guard_of(
     seat = lease_folder(root.path, environ=environ, uid=os.geteuid()).parent / "guard.lock"
     return Guard(
         Filesystems(uses, clock=clock),
-        Ballast(root.path / NAME, log),
+        Ballast(root.ballast, log),
         Seat(seat, log),
         root.path,
         marks,
         acts,
         mode=mode,
         busy=busy,
+        share_of=share_of,
         up_s=seconds_since_boot,
         changed=changed,
         clock=clock,
