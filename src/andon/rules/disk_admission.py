@@ -114,6 +114,10 @@ class Rooms:
             for room in self._of_slot.get((each.host, each.slot), ()):
                 room.take(each.promised)
 
+    def admits(self, host: str, slot: int) -> bool:
+        """Whether every filesystem that the slot's jobs write to takes jobs at all."""
+        return all(room.filesystem.admits for room in self._of_slot.get((host, slot), ()))
+
     def fits(self, host: str, slot: int, need: Expected) -> bool:
         """Whether a job that needs so much may begin on the slot."""
         return all(room.promise(need) is not None for room in self._of_slot.get((host, slot), ()))

@@ -4,14 +4,20 @@ A fleet whose hosts tell of no filesystem pays nothing for it.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, select
 
+from andon.model.host_states import HostObserved
 from andon.model.workspace_states import WorkspaceState
-from andon.rules.disk_admission import DiskFacts, Filesystem, Occupant
+from andon.rules.disk_admission import DiskFacts, Filesystem, Occupant, Rooms
+from andon.rules.disk_incidents import FOREIGN_FOR, DiskSituation, Foreign
 from andon.rules.dispatch import FreeSlot, WaitingJob
 from andon.rules.growth import Basis, Growth
+from andon.store import deletions
+from andon.store import hosts as hosts_of
+from andon.store.disks import all_disks
 from andon.store.growth import growth_of
 from andon.store.prepared import Prepared, Records
 from andon.store.schema import LIVE_CLAIM, QUEUED, claims, disks, hosts, jobs, slots, workspaces
@@ -94,7 +100,7 @@ def for_dispatch(connection: Connection, free: Sequence[FreeSlot], waiting: Sequ
 class Room(msgspec.Struct, frozen=True, kw_only=True):
     """The same for who only looks: every filesystem, and what is known of all jobs that wait or run."""
 
-    facts: DiskFacts
+    rooms: Rooms
     growth: Growth
 
 
@@ -105,7 +111,25 @@ def for_people(connection: Connection) -> Room | None:
     claimed, at_work = _CLAIMED.structs(connection), _AT_WORK.structs(connection)
     queued = {repository for (repository,) in _QUEUED_IN.all(connection)}
     known = growth_of(connection, _repositories(claimed, at_work) | queued)
-    return Room(facts=_facts(connection, claimed, at_work, known), growth=known)
+    return Room(rooms=Rooms(_facts(connection, claimed, at_work, known)), growth=known)
+
+
+_MOST_FOREIGN = 200
+
+
+def disk_situation(connection: Connection, now: datetime) -> DiskSituation:
+    """What the verdicts on disks look at (`rules.disk_incidents`)."""
+    foreign = deletions.foreign_since(connection, now - FOREIGN_FOR, _MOST_FOREIGN)
+    every = hosts_of.all_hosts(connection)
+    return DiskSituation(
+        now=now,
+        disks=all_disks(connection) if any(host.disks for host in every) else (),
+        reporting=frozenset(host.name for host in every if host.observed is HostObserved.REPORTING),
+        known=frozenset(host.name for host in every),
+        foreign=tuple(
+            Foreign(host=each.host, path=each.path, told_at=each.told_at, evidence=each.evidence) for each in foreign
+        ),
+    )
 
 
 def _repositories(claimed: Sequence[_Claimed], at_work: Sequence[_AtWork]) -> set[str]:

@@ -6,7 +6,6 @@ from sqlalchemy import Connection
 
 from andon.model.api import DeletionView, DiskView, HostDisk
 from andon.model.nouns import KeptDisk
-from andon.rules.disk_admission import Rooms
 from andon.store import deletions, disk_facts, disks
 from andon.store.deletions import KeptDeletion
 
@@ -62,7 +61,7 @@ def deletion_view(each: KeptDeletion) -> DeletionView:
 
 def _reserved(connection: Connection) -> dict[tuple[str, str], int]:
     room = disk_facts.for_people(connection)
-    return {} if room is None else Rooms(room.facts).reserved()
+    return {} if room is None else room.rooms.reserved()
 
 
 def _entry(disk: KeptDisk, reserved: dict[tuple[str, str], int]) -> HostDisk:
