@@ -102,6 +102,13 @@ def make_app() -> App:
     )
     app.command(
         _group(
+            "disk",
+            "Room on the hosts' filesystems, and what became of it.",
+            status=(f"{here}.disk:disk_status", "Each filesystem: its room, what fills it, what is pinned."),
+        )
+    )
+    app.command(
+        _group(
             "config",
             "The configuration file.",
             check=(f"{here}.config_check:config_check", "Say everything that is wrong with it."),

@@ -124,15 +124,12 @@ def _keep(tx: Tx, kind: Mapping[str, str], sizes: list[int], name: str | None) -
     upsert(tx.connection, growth, row, key=("repository", "job_key", "pool"))
 
 
-_of_pool = growth.c.repository == ""
-
-
 @lru_cache(maxsize=64)
 def _of_repositories(count: int) -> Records[Learnt]:
-    return Records(select(*_LEARNT).where(_of_pool | growth.c.repository.in_(listed("known_in", count))), Learnt)
+    return Records(select(*_LEARNT).where(growth.c.repository.in_(listed("known_in", count))), Learnt)
 
 
 def growth_of(connection: Connection, repositories: Iterable[str]) -> Growth:
-    """What is known of the kinds of these repositories, and of every pool."""
-    wanted = sorted({each.lower() for each in repositories})
+    """What is known of the kinds of these repositories, and of every pool (its repository is empty)."""
+    wanted = sorted({"", *(each.lower() for each in repositories)})
     return Growth(_of_repositories(len(wanted)).structs(connection, **values_of("known_in", wanted)))
