@@ -13,10 +13,11 @@ from sqlalchemy import delete, func, insert, select
 from andon.loops.retention import Retention
 from andon.model.claim_states import ClaimEvent
 from andon.model.config import Owner
+from andon.model.disk import Deletion, DiskReport
 from andon.model.enrolment import TokenState
 from andon.model.incident_kinds import IncidentCode
 from andon.model.journal import Entry
-from andon.model.wire import SlotState
+from andon.model.wire import LeaseReport, SlotState
 from andon.rules.dispatch import Policy
 from andon.rules.liveness_fleet import Finding
 from andon.rules.retention import GONE_HOST, HISTORY, KEPT, REFUSED_RECORDS
@@ -128,6 +129,7 @@ def test_every_table_that_grows_has_a_period() -> None:
         "rails",
         # Each host's list replaces the one before, and goes with the host.
         "workspaces",
+        "disks",
         # One line for each runner that is kept from work, gone when it is given back.
         "withheld_runners",
     }
@@ -311,6 +313,12 @@ def test_rows_that_stay_do_not_stop_the_walk(store: Store, clock: Any) -> None:
     assert how_many(store, "journal") == 21
 
 
+def tell_of_disks(tx: Tx) -> None:
+    over = LeaseReport(id="w", run_id=1, attempt=1, state="dead", bytes=1, slot=0, repository="acme/app", job="build")
+    gone = Deletion(id="d", at=tx.now, path="/p", path_class="dead", actor="agent:guard", reason="r")
+    report(tx, 99, disk=(DiskReport(mount="/", total=2, free=1),), leases=(over,), deletions=(gone,))
+
+
 @pytest.mark.parametrize("table", sorted(TABLES))
 def test_nothing_young_is_removed(store: Store, clock: Any, table: str) -> None:
     write(store, lambda tx: (enrol(tx), Life().of_one(tx, 4)))
@@ -328,6 +336,8 @@ def test_nothing_young_is_removed(store: Store, clock: Any, table: str) -> None:
         place = registrations.Place(owner="acme", repository="")
         seen = registrations.Sighting(name="r", runner_id=1, status="online", busy=False)
         write(store, lambda tx: registrations.keep(tx, place, [seen], []))
+    if table in ("disk_samples", "deletions", "growth", "growth_samples"):
+        write(store, tell_of_disks)
     assert how_many(store, table)
     clock.advance(KEPT[table].total_seconds() - 1)
     step = write(store, lambda tx: prune(tx, table, before=tx.now - KEPT[table], after=None, window=500))

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from andon.model.api import HostView, PoolView, SlotView
+from andon.model.api import HostDisk, HostView, PoolView, SlotView
 from andon.model.config import Agent, Bar, Config, Disk, GitHub, Owner, Pool, Slots
 from andon.rules import doctor_budget, doctor_fleet, doctor_github, doctor_hook, doctor_machine, doctor_runner_version
 from andon.rules.doctor_finding import Check, State, exit_code, judged, unknown
@@ -217,7 +217,7 @@ def a_host(**changes: Any) -> HostView:
     )
     values: dict[str, Any] = {
         "name": "host-a", "intent": "open", "observed": "reporting", "last_seen": NOW, "reason": None,
-        "version": "1", "boot_id": "b", "disk": ({"mount": "/", "total": 100, "free": 50},), "slots": slots,
+        "version": "1", "boot_id": "b", "disk": (HostDisk(mount="/", total=100, free=50),), "slots": slots,
     }  # fmt: skip
     return HostView(**{**values, **changes})
 
@@ -241,7 +241,7 @@ def test_hosts() -> None:
     assert ids(doctor_fleet.judge_hosts(a_fleet(off))) == ["clock.host"]
     assert ids(doctor_fleet.judge_versions(a_fleet(a_host(version="0")), "1")) == ["version.agent"]
     assert ids(doctor_fleet.judge_versions(a_fleet(a_host()), "2")) == ["version.here"]
-    full = a_host(disk=({"mount": "/", "total": 100, "free": 14},))
+    full = a_host(disk=(HostDisk(mount="/", total=100, free=14),))
     assert ids(doctor_fleet.judge_host_disks(a_fleet(full), Disk())) == ["disk.host"]
     assert doctor_fleet.judge_host_disks(a_fleet(a_host(disk=())), Disk()).state is State.SKIPPED
     half = a_fleet(a_host(), a_host(name="host-b", disk=()))

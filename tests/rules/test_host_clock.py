@@ -22,7 +22,6 @@ def a_host(intent: Intent, reason: str | None = None) -> Host:
         version="1",
         boot_id="b",
         seq=1,
-        disk=(),
         enrolled_at=START,
     )
 

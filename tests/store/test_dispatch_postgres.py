@@ -12,13 +12,13 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from andon.model.claim_states import ClaimState
 from andon.model.nouns import Claim
-from andon.rules.dispatch import Leave, LetLie, Place, Policy, Withhold, decide
+from andon.rules.dispatch import NO_DISK, Leave, LetLie, Place, Policy, Withhold, decide
 from andon.runtime.errors import AndonError
 from andon.store import claims, dispatch_postgres
 from andon.store.database import Unavailable
 from andon.store.dispatch import dispatch_once, reserve, reserve_each, snapshot
 from andon.store.schema import claims as claims_table
-from andon.store.schema import hosts, jobs, journal, outbox, pauses, registrations, slots
+from andon.store.schema import disks, growth, hosts, jobs, journal, outbox, pauses, registrations, slots, workspaces
 from andon.store.transaction import Store, Tx
 from tests.support.builders import LABELS, START, a_claim, a_pool, at
 from tests.support.running import read, rows, write
@@ -32,7 +32,7 @@ TRUSTS = ("any", "no-forks", "repositories")
 
 def a_fleet(connection: Connection, rng: Random) -> Policy:
     """Hosts, slots, jobs, live claims and pauses by chance, and the policy that they meet."""
-    for table in (jobs, claims_table, hosts, slots, registrations, pauses, journal, outbox):
+    for table in (jobs, claims_table, hosts, slots, registrations, pauses, journal, outbox, disks, workspaces, growth):
         connection.execute(delete(table))
     names = NAMES[: rng.randint(1, 3)]
     persistent = rng.choice([0, 0, 2, 9])
@@ -48,6 +48,7 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
                 enrolled_at=START,
             )
         )
+        some_disks(connection, rng, host)
         for slot in range(rng.randint(3, 8)):
             row = {"host": host, "slot": slot, "kind": rng.choice(["jit"] * 5 + ["other"] + ["adopted"] * persistent)}
             row |= {"pool": rng.choice(names), "intent": rng.choice(["open"] * 5 + ["cordoned"])}
@@ -72,7 +73,12 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
             status=rng.choice(["queued", "queued", "queued", "in_progress"]),
             queued_at=at(rng.randrange(40)),
             fork=rng.choice([False, False, True, None]),
+            name=rng.choice(["build", "test (a)", "lint"]),
         )
+    for key, size in (("build", 3), ("test", 9)):
+        kind = {"repository": f"{rng.choice(OWNERS)}/app", "job_key": key, "pool": rng.choice(names)}
+        learnt = {"p95": size, "sizes": 1, "names": [key], "learnt_at": START}
+        connection.execute(insert(growth).values(**kind, **learnt))
     for number in rng.sample(numbers, min(len(numbers), rng.randint(0, 6))):
         live = {"job_id": number, "owner": rng.choice(OWNERS), "host": "host-0", "slot": number}
         claims.reserve(Tx(connection, START, _no_ids()), [a_claim(f"clm_live_{number}", **live)])
@@ -96,6 +102,24 @@ def a_fleet(connection: Connection, rng: Random) -> Policy:
     }
     caps = {owner: rng.randint(0, 4) for owner in OWNERS if rng.random() < 0.6}
     return Policy(pools=pools, max_slots=caps, batch=rng.choice([1, 5, 50, 50]))
+
+
+def some_disks(connection: Connection, rng: Random, host: str) -> None:
+    """Small ones, that some jobs do not fit on, and workspaces of jobs at work."""
+    if rng.random() < 0.5:
+        return
+    row = {"host": host, "total": 100, "inodes": 0, "inodes_free": 0, "level": "ok", "classes": [], "pinned": []}
+    row |= {"passes": [], "told_at": START, "level_since": START}
+    free, floor, taken = rng.choice([0, 4, 12, 30]), rng.choice([0, 1, 3]), list(range(rng.randint(0, 9)))
+    admits = rng.random() < 0.9
+    connection.execute(insert(disks).values(**row, mount="/", free=free, floor=floor, slots=taken, admits=admits))
+    connection.execute(update(hosts).where(hosts.c.name == host).values(disks=1))
+    space = {"host": host, "run_id": 1, "attempt": 1, "repository": "acme/app", "held_by": [], "standalone": False}
+    for slot in rng.sample(range(9), rng.randint(0, 2)):
+        at_work = {"id": f"w-{slot}", "slot": slot, "job_key": rng.choice(["build", "lint"])}
+        at_work |= {"bytes": rng.choice([None, 2])}
+        told = {"state": rng.choice(["leased", "dead"]), "made_at": START, "seen_at": START}
+        connection.execute(insert(workspaces).values(**space, **at_work, **told))
 
 
 def a_registration(connection: Connection, rng: Random, name: str) -> None:
@@ -140,10 +164,10 @@ def _no_ids() -> Any:
 
 
 def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[[int], int]) -> None:
-    placed = capped = again = left = 0
+    placed = capped = again = left = no_room = 0
 
     def compare(tx: Tx, seed: int) -> None:
-        nonlocal placed, capped, again, left
+        nonlocal placed, capped, again, left, no_room
         policy = a_fleet(tx.connection, Random(seed))
         seen, unknown = dispatch_postgres.look(tx, policy)
         general, short = decide(snapshot(tx, policy), policy), decide(seen, policy)
@@ -159,6 +183,12 @@ def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[
         asked = select(jobs.c.id).where(jobs.c.status == "queued", jobs.c.fork.is_(None))
         asked = asked.where(jobs.c.pool.in_([name for name in policy.pools if name not in trusting]))
         assert unknown == (tx.connection.execute(asked).first() is not None), seed
+        if seen.disks is not None:
+            no_room += sum(each.cause == NO_DISK for each in withheld)
+            further, _ = dispatch_postgres.look(tx, policy, 100)
+            assert [each for each in decide(further, policy) if isinstance(each, Place)] == [
+                each for each in decide(snapshot(tx, policy, 100), policy) if isinstance(each, Place)
+            ], seed
         placed += len(places)
         capped += len(withheld)
         again += sum(bool(each.job.given_up) for each in places)
@@ -170,6 +200,7 @@ def test_what_is_read_leads_to_the_same_decisions(store: Store, count: Callable[
     assert left > fleets // 8
     assert capped > fleets // 4
     assert again > fleets // 4
+    assert no_room > fleets // 8
 
 
 CROWDED: dict[str, tuple[list[tuple[str, str]], dict[str, int], list[int]]] = {
@@ -348,7 +379,7 @@ def test_no_statement_of_a_round_scans_a_table_that_grows(store: Store) -> None:
         policy = Policy(pools={"linux": a_pool(trust="no-forks")}, max_slots={"acme": 1})
         dispatch_once(tx, policy, fleet="f", mode="act")
         (name,) = tx.connection.execute(text("SELECT name FROM pg_prepared_statements WHERE name LIKE '%read%'")).one()
-        asked = f"EXPLAIN EXECUTE {name}('[]', '[]', 50, 0)"
+        asked = f"EXPLAIN EXECUTE {name}('[]', '[]', 50, 0, 0)"
         plans.extend(row[0] for row in tx.connection.execute(text(asked)))
 
     write(store, work)

@@ -29,7 +29,7 @@ def hear(store: Store) -> None:
     def work(tx: Tx) -> None:
         host = hosts.get_host(tx.connection, "host-a")
         assert host is not None
-        hosts.hear(tx, host, boot_id="b", seq=1, version="1", disk=None)
+        hosts.hear(tx, host, boot_id="b", seq=1, version="1")
 
     write(store, work)
 

@@ -201,7 +201,7 @@ def host_view(rows: Rows, host: Host, now: datetime) -> HostView:
         reason=host.reason,
         version=host.version,
         boot_id=host.boot_id,
-        disk=host.disk,
+        disk=(),
         slots=tuple(slot_view(rows, slot, now) for slot in rows.slots if slot.host == host.name),
     )
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import httpx2
+import msgspec
 import uvicorn
 from sqlalchemy import insert, update
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from starlette.applications import Starlette
 from andon.model.budget import BudgetView
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.config import Config, Owner, Pool, Rails, Server
+from andon.model.disk import ClassTotal, Deletion, DiskLevel, DiskReport, GuardPass, PathClass, Pinned
 from andon.model.host_states import HostObserved, Intent
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
@@ -283,6 +285,84 @@ class PageFleet:
         return asyncio.run(ask())
 
 
+def fill_disks(fleet: PageFleet, *, days: float = 1.5, text: str = "") -> None:
+    """Two hosts: one that fills up over time and is short at the end, one with room; `text` stands where hosts may
+    say what they like."""
+    gib = 2**30
+    for name in ("host-a", "host-b"):
+        fleet.host(name)
+    steps = int(days * 144)
+    for step in range(steps + 1):
+        part = step / steps
+        rise = ((step * 7 + 35) % 36) / 36
+        sizes = {
+            PathClass.LIVE: int((40 + 200 * part * rise) * gib),
+            PathClass.DEAD: int((10 + 40 * (1 - rise)) * gib),
+            PathClass.TRASH: int(6 * gib * (step % 3)),
+            PathClass.BASE: 90 * gib,
+            PathClass.CACHE: int((30 + 40 * part) * gib),
+            PathClass.UNKNOWN: int(50 * gib * part),
+        }
+        free = max(10 * gib, 900 * gib - int(400 * gib * part) - sum(sizes.values()))
+        short = free < 50 * gib
+        classes = tuple(ClassTotal(path_class=name, bytes=size, count=3) for name, size in sizes.items())
+        report = DiskReport(
+            mount="/srv/andon",
+            total=916 * gib,
+            free=free,
+            inodes=60_000_000,
+            inodes_free=31_000_000,
+            level=DiskLevel.HARD if short else DiskLevel.SOFT if free < 137 * gib else DiskLevel.OK,
+            admits=not short,
+            floor=20 * gib,
+            full_in_s=5400.0 if short else None,
+            slots=(0, 1, 2, 3),
+            classes=(*classes, ClassTotal(path_class=PathClass.OTHER, count=2)),
+        )
+        if step == steps:
+            pinned = (
+                Pinned(
+                    path=f"/srv/andon/runs/0/7-1-build-k3{text}",
+                    by=f"process 4711 (cargo) works in it{text}",
+                    bytes=47 * gib,
+                ),
+                Pinned(path="/srv/andon/runs/2/8-1-build-p9", by="a mount in another namespace holds it"),
+            )
+            passes = tuple(
+                GuardPass(
+                    at=fleet.clock.now() - timedelta(minutes=minutes), level=DiskLevel.HARD, removed=n, freed=freed
+                )
+                for minutes, n, freed in ((2, 0, -3 * gib), (12, 1, gib // 5), (22, 6, 41 * gib))
+            )
+            report = msgspec.structs.replace(report, pinned=pinned, passes=passes)
+        if step % 40 not in (20, 21, 22, 23, 24):
+            fleet.report("host-a", disk=(report, DiskReport(mount="/", total=50 * gib, free=31 * gib, floor=2 * gib)))
+            fleet.report("host-b", disk=(DiskReport(mount="/data", total=500 * gib, free=300 * gib, floor=20 * gib),))
+        fleet.clock.advance(600)
+    gone = [
+        ("agent:guard", "its run is over, and space was needed", ()),
+        ("agent:keeper", f"its job succeeded{text}", ()),
+        ("foreign", "its lease was held", (f"process 815 (prune-targets.sh) had it open{text}",)),
+    ]
+    fleet.report(
+        "host-a",
+        deletions=tuple(
+            Deletion(
+                id=f"d-{number}",
+                at=fleet.clock.now() - timedelta(minutes=9 - number),
+                path=f"/srv/andon/runs/1/9-1-test-{number}{text}",
+                path_class="dead",
+                actor=actor,
+                reason=reason,
+                bytes=number * 9 * gib or None,
+                lease=f"9-1-test-{number}",
+                evidence=evidence,
+            )
+            for number, (actor, reason, evidence) in enumerate(gone)
+        ),
+    )
+
+
 def with_token(config: Config) -> Config:
     return Config(pool=config.pool, owner=config.owner, server=Server(read="token"))
 
@@ -293,10 +373,10 @@ def observing(config: Config) -> Config:
 
 def fill_busy(fleet: PageFleet) -> None:
     """Four hosts with four slots each, one of them silent, and jobs that wait for several reasons."""
-    disk = [{"mount": "/", "total": 512 * 2**30, "free": 212 * 2**30, "level": "ok"}]
+    disk = (DiskReport(mount="/", total=512 * 2**30, free=212 * 2**30),)
     for name in ("host-a", "host-b", "host-c"):
         fleet.host(name, disk=disk)
-    fleet.host("gpu-1", pool="gpu", disk=[{**disk[0], "free": 40 * 2**30, "level": "hard"}])
+    fleet.host("gpu-1", pool="gpu", disk=(msgspec.structs.replace(disk[0], free=40 * 2**30, level=DiskLevel.HARD),))
     fleet.clock.advance(3600)
     names = ("build (ubuntu, release)", "test (a)", "test (b)", "lint", "integration / database", "docs", "package")
     made: list[Claim] = []

@@ -10,7 +10,7 @@ from andon.store import incidents
 from tests.support.builders import START
 from tests.support.running import read
 from tests.web.browser import Tab, browsing, find_browser
-from tests.web.page_fleet import PageFleet, Served, fill_busy
+from tests.web.page_fleet import PageFleet, Served, fill_busy, fill_disks
 
 CONTRAST = """
 (() => {
@@ -186,6 +186,19 @@ def test_incidents_and_runners_can_be_read(fleet: PageFleet, server: Served, tab
     fill_busy(fleet)
     fill_incidents(fleet)
     for path in ("/incidents", "/hosts/host-a", "/hosts/host-b", "/hosts/host-c", "/jobs/200"):
+        for width in (1280, 800, 390):
+            tab.shape(width, 900, dark=dark)
+            tab.go(server.url + path)
+            assert tab.run(CONTRAST) == [], (path, width)
+            assert tab.run(CLIPPED) == [], (path, width)
+            assert tab.run("document.documentElement.scrollWidth") <= width, path
+    assert tab.complaints == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_disks_can_be_read(fleet: PageFleet, server: Served, tab: Tab, dark: bool) -> None:
+    fill_disks(fleet)
+    for path in ("/disk", "/hosts/host-a"):
         for width in (1280, 800, 390):
             tab.shape(width, 900, dark=dark)
             tab.go(server.url + path)

@@ -104,6 +104,7 @@ def make_app() -> App:
         _group(
             "disk",
             "The disks of the hosts, and what the guard does there.",
+            status=(f"{here}.disk:disk_status", "Each filesystem: its room, what fills it, what is pinned."),
             plan=(f"{here}.disk_local:disk_plan", "What the guard of this host would do, and what it cannot."),
             sweep=(f"{here}.disk_local:disk_sweep", "Take away now what may go. What a job may still use stays."),
             who=(f"{here}.disk_local:disk_who", "Who deleted a path on this host, and why."),

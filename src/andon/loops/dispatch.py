@@ -4,7 +4,7 @@ from datetime import datetime
 
 from andon.loops.fleet import Fleet
 from andon.model.rails import Rail
-from andon.store import pauses, slot_rests
+from andon.store import pauses, rail_gate, slot_rests
 from andon.store.dispatch import Round, dispatch_once
 from andon.store.transaction import Tx
 
@@ -21,8 +21,15 @@ class Dispatch:
             return None
 
         def write(tx: Tx) -> Round:
-            mode = self._fleet.mode(tx.connection, Rail.DISPATCH)
-            return dispatch_once(tx, self._fleet.policy, fleet=self._fleet.fleet_id, mode=mode)
+            modes = rail_gate.modes_of(tx.connection, (Rail.DISPATCH, Rail.GUARD), self._fleet.config.rails.mode)
+            return dispatch_once(
+                tx,
+                self._fleet.policy,
+                fleet=self._fleet.fleet_id,
+                mode=modes[Rail.DISPATCH],
+                # Room is the guard's matter: where it only observes, a job waits for none.
+                by_room=modes[Rail.GUARD] == "act",
+            )
 
         done = await self._fleet.write(write)
         for claim in done.claimed:

@@ -1,7 +1,7 @@
 """Loop "incidents": what the fleet, GitHub and our own clock show becomes incidents, one for each cause (R36).
 
-The verdicts are `rules.liveness_fleet` and `rules.pool_rests`. An incident eases only when something shows that its
-cause is gone, and closes when it stayed away for its kind's quiet time.
+The verdicts are `rules.liveness_fleet`, `rules.pool_rests` and `rules.disk_incidents`. An incident eases only when
+something shows that its cause is gone, and closes when it stayed away for its kind's quiet time.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,11 @@ from andon.model.host_states import HostObserved
 from andon.model.incident_kinds import IncidentCode
 from andon.model.incident_states import IncidentState
 from andon.model.nouns import Incident
+from andon.rules.disk_incidents import CODES, DiskSituation, disk_cleared, disk_findings
 from andon.rules.liveness_fleet import JUDGED, Finding, HostFact, Situation, cleared, verdicts
 from andon.rules.pool_rests import SlotFact, resting_pools, works_again
 from andon.store import claims, hosts, incidents, registrations
+from andon.store.disk_facts import disk_situation
 from andon.store.pool_rests import slots_of_resting_pools
 from andon.store.transaction import Tx
 
@@ -62,8 +64,12 @@ class KeepIncidents:
         watched = lease.generation == self._generation
         now = self._fleet.clock.now()
         since = now - CLAIMS_OF
-        (known, live, slots), places = await self._fleet.store.read(
-            lambda connection: (self._look(connection, now), registrations.places_of_claims(connection, since))
+        (known, live, slots), filled, places = await self._fleet.store.read(
+            lambda connection: (
+                self._look(connection, now),
+                disk_situation(connection, now),
+                registrations.places_of_claims(connection, since),
+            )
         )
         heard = [host for host in known if host.observed is HostObserved.REPORTING]
         self._heard_since = _without_a_break(self._heard_since, bool(heard), now)
@@ -78,9 +84,9 @@ class KeepIncidents:
             pause=pause if watched else None,
             counted=counted,
         )
-        found = (*verdicts(at), *resting_pools(slots))
+        found = (*verdicts(at), *resting_pools(slots), *disk_findings(filled))
         if found or live:
-            await self._fleet.write(lambda tx: follow(tx, found, at, slots))
+            await self._fleet.write(lambda tx: follow(tx, found, at, slots, filled))
         self._generation = lease.generation
         for finding in found:
             if not any(_same(finding, each) for each in live):
@@ -91,7 +97,13 @@ class KeepIncidents:
         return _read(connection, self._machine, now, ahead)
 
 
-def follow(tx: Tx, found: Sequence[Finding], at: Situation, slots: Sequence[SlotFact] = ()) -> None:
+def follow(
+    tx: Tx,
+    found: Sequence[Finding],
+    at: Situation,
+    slots: Sequence[SlotFact] = (),
+    filled: DiskSituation | None = None,
+) -> None:
     """Writes down what the verdicts mean for the incidents that there are. `slots`: of the pools that rest."""
     live = incidents.live(tx.connection)
     touched = incidents.touched_by(tx.connection, found)
@@ -109,11 +121,13 @@ def follow(tx: Tx, found: Sequence[Finding], at: Situation, slots: Sequence[Slot
             continue
         if incident.code is IncidentCode.LABEL_THIN:
             reason = works_again(incident.subject_id, slots)
+        elif incident.code in CODES:
+            reason = None if filled is None else disk_cleared(incident.code, incident.subject_id, filled)
         else:
             reason = cleared(incident.code, incident.subject_id, at)
         if reason is not None and incident.state is IncidentState.OPEN:
             incidents.ease(tx, incident, reason)
-        elif reason is not None or incident.state is IncidentState.OPEN or incident.code not in JUDGED:
+        elif reason is not None or incident.state is IncidentState.OPEN or incident.code not in JUDGED | CODES:
             # An easing one closes while it is seen that its cause is gone, never because nobody could look.
             incidents.past_deadline(tx, incident)
 
@@ -131,7 +145,11 @@ def _same(finding: Finding, incident: Incident) -> bool:
 
 
 def _cause(finding: Finding, live: Sequence[Incident]) -> str | None:
-    """A host that stays away after the whole fleet was lost is a consequence of that."""
+    """A host that stays away after the whole fleet was lost is a consequence of that; and that nothing can go is
+    told because the disk is short."""
+    if finding.code is IncidentCode.DISK_PINNED:
+        short = (each for each in live if each.code is IncidentCode.DISK_HARD)
+        return next((each.id for each in short if each.subject_id == finding.subject_id), None)
     if finding.code is not IncidentCode.HOST_SILENT:
         return None
     for code in (IncidentCode.CONTROL_PLANE_ASLEEP, IncidentCode.FLEET_SILENT):

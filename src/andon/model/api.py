@@ -10,6 +10,7 @@ import msgspec
 
 from andon.model.budget import BudgetView
 from andon.model.degraded import Degraded
+from andon.model.disk import ClassTotal, GuardPass, Pinned
 from andon.model.rails import RailMode
 from andon.model.why import Why
 
@@ -117,6 +118,70 @@ class SlotView(msgspec.Struct, frozen=True, kw_only=True):
     """It gets no claim before, and is unavailable until then."""
 
 
+class HostDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """A filesystem of a host, as it was told last."""
+
+    mount: str
+    total: int
+    free: int
+    """What anybody may still write."""
+    inodes: int = 0
+    inodes_free: int = 0
+    reserved: int = 0
+    """What is promised to jobs that run there and has not been written yet."""
+    floor: int = 0
+    """What stays free beside everything that is promised."""
+    level: str = "unknown"
+    """ok, soft, hard, emergency or unknown."""
+    admits: bool = True
+    """Whether a job may begin that writes there."""
+    full_in_s: int | None = None
+    """At the rate of the last minutes; null: it is not getting fuller, or that is not known."""
+
+
+class DeletionView(msgspec.Struct, frozen=True, kw_only=True, rename={"path_class": "class"}):
+    """One path that was deleted on a host, as its journal told."""
+
+    at: datetime
+    """By the host's clock."""
+    path: str
+    path_class: str
+    bytes: int | None
+    actor: str
+    """`agent:guard`, `agent:keeper`, `operator`, or `foreign`: not ours."""
+    reason: str
+    lease: str | None
+    evidence: tuple[str, ...] = ()
+    """Of a foreign one: who may have done it."""
+
+
+class DiskView(msgspec.Struct, frozen=True, kw_only=True):
+    """A filesystem with what fills it."""
+
+    host: str
+    mount: str
+    total: int
+    free: int
+    inodes: int
+    inodes_free: int
+    reserved: int
+    floor: int
+    level: str
+    level_since: datetime
+    admits: bool
+    full_in_s: int | None
+    slots: tuple[int, ...]
+    """The slots whose jobs write there."""
+    told_at: datetime
+    classes: tuple[ClassTotal, ...]
+    pinned: tuple[Pinned, ...]
+    """What would go if nothing used it, and by what it is used."""
+    passes: tuple[GuardPass, ...]
+    """The guard's last passes, newest first."""
+    deletions: tuple[DeletionView, ...]
+    """The last ones below this mount, newest first."""
+
+
 class HostView(msgspec.Struct, frozen=True, kw_only=True):
     """A host with its slots."""
 
@@ -128,7 +193,7 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
     boot_id: str | None
     fingerprint: str | None = None
-    disk: tuple[dict[str, Any], ...]
+    disk: tuple[HostDisk, ...]
     slots: tuple[SlotView, ...]
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from andon.model.claim_states import ClaimState
+from andon.model.disk import ClassTotal, DiskLevel, GuardPass, Pinned
 from andon.model.host_states import HostObserved, Intent
 from andon.model.incident_kinds import IncidentCode, Severity
 from andon.model.incident_states import IncidentState
@@ -121,10 +122,36 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str | None
     seq: int
     """The newest sync that was applied; an older one changes nothing."""
-    disk: tuple[dict[str, object], ...]
     enrolled_at: datetime
     workspaces: int = 0
     """How many workspaces it told of last."""
+    disks: int = 0
+    """How many filesystems it told of last; 0: it does not tell of any."""
+
+
+class KeptDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """A filesystem as its host told of it last (`model.disk.DiskReport`). Ours are only the times at the end."""
+
+    host: str
+    mount: str
+    total: int
+    free: int
+    inodes: int
+    inodes_free: int
+    level: DiskLevel
+    admits: bool
+    floor: int
+    full_in_s: int | None
+    slots: tuple[int, ...]
+    classes: tuple[ClassTotal, ...]
+    pinned: tuple[Pinned, ...]
+    passes: tuple[GuardPass, ...]
+    told_at: datetime
+    level_since: datetime
+    short_since: datetime | None
+    """Since when it is at its hard mark or worse."""
+    sampled_at: datetime | None = None
+    """When the newest of its samples was kept."""
 
 
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):

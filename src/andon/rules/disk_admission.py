@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from andon.model.disk import DiskReport
 from andon.rules.growth import Basis, Expected
 from andon.rules.size_words import size
 
@@ -20,7 +19,7 @@ MOST = 2**63 - 1
 
 
 class Filesystem(msgspec.Struct, frozen=True, kw_only=True):
-    """What admission needs of a `DiskReport`, in its own words."""
+    """What admission needs of a `model.disk.DiskReport`."""
 
     mount: str
     free: int
@@ -115,6 +114,10 @@ class Rooms:
             for room in self._of_slot.get((each.host, each.slot), ()):
                 room.take(each.promised)
 
+    def admits(self, host: str, slot: int) -> bool:
+        """Whether every filesystem that the slot's jobs write to takes jobs at all."""
+        return all(room.filesystem.admits for room in self._of_slot.get((host, slot), ()))
+
     def fits(self, host: str, slot: int, need: Expected) -> bool:
         """Whether a job that needs so much may begin on the slot."""
         return all(room.promise(need) is not None for room in self._of_slot.get((host, slot), ()))
@@ -154,13 +157,6 @@ class Rooms:
 
 def _most_room(room: _Room) -> tuple[bool, int]:
     return room.filesystem.admits, room.left
-
-
-def of_report(report: DiskReport) -> Filesystem:
-    """What admission needs of it."""
-    return Filesystem(
-        mount=report.mount, free=report.free, floor=report.floor, admits=report.admits, slots=report.slots
-    )
 
 
 _BASES = {

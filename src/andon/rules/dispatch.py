@@ -19,6 +19,7 @@ import msgspec
 from andon.model.config import Pool
 from andon.rules.adopted_slots import Taker, Takers, WorkToLeave
 from andon.rules.disk_admission import DiskFacts, Rooms, Shortage, shortage_facts
+from andon.rules.growth import Expected
 
 NO_DISK = "no_disk"
 """The cause of `rules.why` of a job that has no room on any host with a free slot."""
@@ -37,6 +38,8 @@ class WaitingJob(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     queued_at: datetime
     fork: bool
+    name: str = ""
+    """As GitHub calls it."""
     given_up: tuple[tuple[str, int, int], ...] = ()
     """Where runners that were made for it were given up before they served: host, slot, how many."""
 
@@ -51,6 +54,8 @@ class FreeSlot(msgspec.Struct, frozen=True, kw_only=True):
     """Its failed starts in a row (`rules.slot_rest`)."""
     failing_slots: int = 0
     """How many slots of its host have failed starts, those that rest included."""
+    tells_disks: bool = False
+    """Its host tells of its filesystems."""
 
     @property
     def doubtful(self) -> bool:
@@ -192,11 +197,15 @@ class _FreeSlots:
         for pool, hosts in self._slots.items():
             for host, slots in hosts.items():
                 heappush(self._hosts[pool], self._rank(host, slots))
-        self._needs = {} if snapshot.disks is None else snapshot.disks.needs
+        self._needs: Mapping[int, Expected] = {} if snapshot.disks is None else snapshot.disks.needs
         self._rooms = None if snapshot.disks is None else Rooms(snapshot.disks)
+        self._short: dict[tuple[str, Expected], Shortage] = {}
+        """By pool, what has no room in it: there is less with each job that begins, and never more in one round."""
 
     def take(self, job: WaitingJob) -> FreeSlot | None:
         """A slot of the job's pool, or None when none is left that has room for it."""
+        if job.id in self._needs and (job.pool, self._needs[job.id]) in self._short:
+            return None
         return self._take_elsewhere(job) if job.given_up else self._take_next(job)
 
     def shortage(self, job: WaitingJob) -> Shortage | None:
@@ -204,7 +213,12 @@ class _FreeSlots:
         if self._rooms is None or job.id not in self._needs:
             return None
         left = [(slot.host, slot.slot) for slots in self._slots[job.pool].values() for slot in slots]
-        return self._rooms.shortage(left, self._needs[job.id])
+        if not left:
+            return None
+        key = job.pool, self._needs[job.id]
+        if key not in self._short and (short := self._rooms.shortage(left, key[1])) is not None:
+            self._short[key] = short
+        return self._short.get(key)
 
     def _take_next(self, job: WaitingJob) -> FreeSlot | None:
         heap = self._hosts[job.pool]

@@ -9,6 +9,7 @@ from andon.model.config import Disk
 from andon.model.host_states import HostObserved
 from andon.rules.doctor_finding import Check, Finding, Severity, judged, skipped, unknown
 from andon.rules.host_clock import BECAUSE
+from andon.rules.size_words import size
 
 FEW = 2
 """A label that has to be there needs this many runners (R44)."""
@@ -112,27 +113,20 @@ def judge_host_disks(facts: FleetFacts, limits: Disk) -> Check:
         return skipped("disks of hosts", "no host reports any")
     findings: list[Finding] = []
     for name, entry in reports:
-        free, total = entry.get("free"), entry.get("total")
-        level = str(entry.get("level") or "")
-        short = (
-            isinstance(free, int) and isinstance(total, int) and total > 0 and free * 100 < limits.soft_percent * total
-        )
+        level = entry.level
+        short = entry.total > 0 and entry.free * 100 < limits.soft_percent * entry.total
         if level in ("soft", "hard", "emergency") or short:
             findings.append(
                 Finding(
                     id="disk.host",
                     severity=Severity.WARNING if level == "soft" else Severity.PROBLEM,
-                    what=f"Host {name}: {entry.get('mount')} has {_gib(free)} of {_gib(total)} free.",
+                    what=f"Host {name}: {entry.mount} has {size(entry.free)} of {size(entry.total)} free.",
                     do="Free space there, or give it a larger disk; jobs are not started where too little is left.",
                 )
             )
     silent = [host.name for host in facts.hosts if not host.disk]
     partly = f"{', '.join(silent[:3])} reported no disk" if silent else None
     return judged("disks of hosts", f"{len(reports)} file systems reported", findings, partly=partly)
-
-
-def _gib(count: object) -> str:
-    return f"{count / 2**30:.1f} GiB" if isinstance(count, int) else "an unknown part"
 
 
 def judge_labels(facts: FleetFacts) -> Check:

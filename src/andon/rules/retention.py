@@ -31,6 +31,13 @@ KEPT: Mapping[str, timedelta] = MappingProxyType(
         "incidents": HISTORY,
         # What GitHub listed is read again within minutes wherever there is something of ours.
         "registrations": timedelta(days=3),
+        # One in ten minutes of each filesystem: for the picture of the last days.
+        "disk_samples": timedelta(days=14),
+        # As long as the story of the job that misses what was deleted.
+        "deletions": HISTORY,
+        # A release job may run once in some months; the newest 50 of a kind are kept anyway.
+        "growth_samples": timedelta(days=180),
+        "growth": timedelta(days=180),
         # What failed long ago says nothing of the next failure.
         "pauses": timedelta(days=30),
     }

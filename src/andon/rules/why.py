@@ -13,6 +13,7 @@ from andon.model.claim_states import ClaimState
 from andon.model.config import Pool
 from andon.model.job_states import JobStatus
 from andon.model.why import Why
+from andon.rules.disk_admission import Shortage, shortage_facts, shortage_text
 
 GITHUB_SLOW_AFTER = timedelta(seconds=60)
 """GitHub re-queues an assignment not picked up for 60 s; a longer wait beside a listening runner is its own."""
@@ -52,6 +53,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     rested_at: datetime | None = None
     """When the first of those that rest after failed starts has rested; None: none rests."""
     hosts_silent: tuple[str, ...]
+    shortage: Shortage | None = None
+    """Why no slot that could take it has room for it (`rules.disk_admission`); None: one has, or nobody tells of
+    any."""
     max_slots: int | None
     owner_used: int
     paused_until: datetime | None
@@ -111,6 +115,10 @@ def _resting(s: Situation) -> str:
 def _closed_facts(s: Situation) -> dict[str, Any]:
     facts: dict[str, Any] = {"slots": s.slots, "closed": dict(s.slots_closed), "hosts_silent": list(s.hosts_silent)}
     return facts if s.rested_at is None else {**facts, "rested_at": s.rested_at.isoformat()}
+
+
+def _lacks_room(s: Situation) -> bool:
+    return _unclaimed(s) and s.shortage is not None and s.left_until is None
 
 
 def _about_to_start(s: Situation) -> bool:
@@ -182,7 +190,8 @@ CAUSES: tuple[_Cause, ...] = (
     ),
     _Cause(
         name="no_runner",
-        holds=lambda s: _unclaimed(s) and s.slots_open == 0,
+        # Slots that are closed for nothing but want of room have a cause of their own.
+        holds=lambda s: _unclaimed(s) and s.slots_open == 0 and s.shortage is None,
         text=lambda s: (
             f"Pool {_pool_name(s)} has no slot on any host."
             if s.slots == 0
@@ -190,6 +199,13 @@ CAUSES: tuple[_Cause, ...] = (
         ),
         until="a host of the pool reports and is open, or a slot has rested",
         facts=_closed_facts,
+    ),
+    _Cause(
+        name="no_disk",
+        holds=_lacks_room,
+        text=lambda s: "" if s.shortage is None else shortage_text(s.shortage),
+        until="a job that writes there ends, space is freed there, or a host with more room joins",
+        facts=lambda s: {} if s.shortage is None else shortage_facts(s.shortage),
     ),
     _Cause(
         name="capped",
@@ -256,7 +272,7 @@ CAUSES: tuple[_Cause, ...] = (
         until="nothing",
     ),
 )
-"""In order of precedence. `no_disk` joins before `capped` with the disk guard."""
+"""In order of precedence."""
 
 WITHHELD = frozenset({"gate", "concurrency_group", "capped", "reserved"})
 """Causes that are somebody's decision, not lack of capacity (interfaces.md section 10)."""

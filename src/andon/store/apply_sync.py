@@ -4,11 +4,11 @@ Reports are facts about runner processes: they name a claim, and a claim is one 
 an older generation in a report is still a fact. Orders go the other way and carry generations.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from andon.model.claim_states import CLAIMS, LIVE, RECLAIMED, ClaimEvent, ClaimState
@@ -31,7 +31,7 @@ from andon.model.wire import (
 from andon.rules.adopted_slots import KIND
 from andon.rules.limits import registration_limit
 from andon.rules.runner_causes import cause_of, says_more_with_its_job
-from andon.store import claims, hosts, jobs, outliving, workspaces
+from andon.store import claims, deletions, disks, hosts, jobs, outliving, workspaces
 from andon.store.claims import Change, advance
 from andon.store.doubt import doubt
 from andon.store.rails import would
@@ -46,11 +46,13 @@ GRACE_FOR_NEWS = timedelta(seconds=3)
 _BEFORE_ITS_JOB = (ClaimState.LAUNCHED, ClaimState.REGISTERED)
 
 
-def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool]) -> None:
-    """Keeps the report and moves the claims that it speaks of."""
+def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool]) -> Counter[str]:
+    """Keeps the report and moves the claims that it speaks of; gives how many deletions were new, by class."""
     actor = f"agent:{host.name}"
-    disk = None if request.disk is None else msgspec.to_builtins(request.disk)
-    hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version, disk=disk)
+    hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version)
+    started = (host.boot_id, host.version) != (request.boot_id, request.agent_version)
+    disks.save(tx, host, request.disk, new_start=started)
+    deleted = deletions.keep(tx, host.name, request.deletions) if request.deletions else Counter[str]()
     if request.leases is not None:
         workspaces.save(tx, host, request.leases)
     vanished: Sequence[str] = ()
@@ -74,6 +76,7 @@ def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool
                 _follow_end(tx, claim, end, actor)
     if vanished:
         _doubt_vanished(tx, host.name, vanished, actor)
+    return deleted
 
 
 def _doubt_vanished(tx: Tx, host: str, vanished: Sequence[str], actor: str) -> None:

@@ -13,14 +13,27 @@ import msgspec
 from andon.model.claim_states import CLAIMS, ClaimState
 from andon.model.journal import Entry
 from andon.model.nouns import Claim
-from andon.rules.dispatch import Leave, LetLie, Place, Policy, Snapshot, WaitingJob, Withhold, decide
-from andon.store import adopted_slots, claims, dispatch_postgres, hosts, jobs
+from andon.rules.dispatch import (
+    NO_DISK,
+    Decision,
+    Leave,
+    LetLie,
+    Place,
+    Policy,
+    Snapshot,
+    WaitingJob,
+    Withhold,
+    decide,
+)
+from andon.store import adopted_slots, claims, disk_facts, dispatch_postgres, hosts, jobs
 from andon.store.pause_trials import jobs_to_try
 from andon.store.pauses import paused_in, pauses
 from andon.store.transaction import Tx
 
 RUNNER_NAME_LIMIT = 64
 """GitHub's longest runner name."""
+LOOK_FURTHER = 1000
+"""So many jobs of a pool that have no room on any disk hold up none behind them."""
 MOST_QUESTIONS = 20
 """Most runs of a pool that one round asks GitHub about."""
 
@@ -45,8 +58,11 @@ def runner_name(fleet: str, host: str, slot: int, claim_id: str) -> str:
     return f"andon-{fleet}-{host[:room]}-{slot}-{tail}"
 
 
-def snapshot(tx: Tx, policy: Policy) -> Snapshot:
-    """What dispatch looks at: as many of the oldest jobs as could be placed, or withheld before those."""
+def snapshot(tx: Tx, policy: Policy, further: int = 0, *, by_room: bool = True) -> Snapshot:
+    """What dispatch looks at: as many of the oldest jobs as could be placed, or withheld before those.
+
+    `further`: so many more of each pool, which have no room on any disk. `by_room`: whether room is looked at at all.
+    """
     connection = tx.connection
     free = hosts.free_slots(connection, tx.now)
     slots_of = Counter(slot.pool for slot in free)
@@ -57,7 +73,7 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
         found: list[WaitingJob] = []
         for name, pool in policy.pools.items():
             # One more than there are slots: it is the one whose withholding can be explained.
-            each = min(slots_of[name], policy.batch) + 1 + more.get(name, 0)
+            each = min(slots_of[name], policy.batch) + 1 + further + more.get(name, 0)
             slack = _most_withheld(policy, by_owner, each)
             found += jobs.oldest_waiting(connection, pool, each, paused_in(known_pauses, name), slack=slack)
         return found
@@ -76,6 +92,7 @@ def snapshot(tx: Tx, policy: Policy) -> Snapshot:
         host_load=by_host,
         takers=adopted_slots.takers(connection, tx.now) if adopted else (),
         now=tx.now,
+        disks=disk_facts.for_dispatch(connection, free, waiting) if by_room else None,
     )
 
 
@@ -89,13 +106,12 @@ def _most_withheld(policy: Policy, used: Mapping[str, int], each: int) -> int:
     return sum(each - min(max(cap - used.get(owner, 0), 0), each) for owner, cap in policy.max_slots.items())
 
 
-def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
-    """Decides and writes one round. `mode` "observe" journals what it would claim, once a job; "off" nothing."""
-    if _on_postgres(tx):
-        seen, runs_to_learn = dispatch_postgres.look(tx, policy)
-    else:
-        seen, runs_to_learn = snapshot(tx, policy), True
-    decisions = decide(seen, policy)
+def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str, by_room: bool = True) -> Round:
+    """Decides and writes one round. `mode` "observe" journals what it would claim, once a job; "off" nothing.
+
+    `by_room`: whether a job that has no room to write waits for it (R51).
+    """
+    decisions, runs_to_learn = _decide(tx, policy, by_room=by_room)
     places = [each for each in decisions if isinstance(each, Place)]
     withheld = tuple(each for each in decisions if isinstance(each, Withhold))
     for pool in policy.pools.values():
@@ -113,6 +129,30 @@ def dispatch_once(tx: Tx, policy: Policy, *, fleet: str, mode: str) -> Round:
         withheld=withheld,
         more=len(places) >= policy.batch,
     )
+
+
+def _decide(tx: Tx, policy: Policy, *, by_room: bool) -> tuple[tuple[Decision, ...], bool]:
+    """The decisions of one look; and whether there may be a run that its pool needs to know of.
+
+    Where jobs that have no room stand before others, those others are looked for too: a job that fits nowhere never
+    holds up the ones behind it (T17, T25).
+    """
+    decisions, unknown, free = _look(tx, policy, 0, by_room=by_room)
+    if not any(isinstance(each, Withhold) and each.cause == NO_DISK for each in decisions):
+        return decisions, unknown
+    if sum(isinstance(each, Place) for each in decisions) >= min(policy.batch, free):
+        return decisions, unknown
+    decisions, unknown, _ = _look(tx, policy, LOOK_FURTHER, by_room=by_room)
+    return decisions, unknown
+
+
+def _look(tx: Tx, policy: Policy, further: int, *, by_room: bool) -> tuple[tuple[Decision, ...], bool, int]:
+    """Decisions, whether there may be a run to ask for, and how many slots were free."""
+    if _on_postgres(tx):
+        seen, unknown = dispatch_postgres.look(tx, policy, further, by_room=by_room)
+    else:
+        seen, unknown = snapshot(tx, policy, further, by_room=by_room), True
+    return decide(seen, policy), unknown, len(seen.free)
 
 
 def _on_postgres(tx: Tx) -> bool:

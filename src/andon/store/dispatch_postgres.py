@@ -15,7 +15,7 @@ from psycopg.errors import UniqueViolation
 from andon.model.claim_states import CLAIMS, ClaimState
 from andon.model.nouns import Claim
 from andon.rules.dispatch import FreeSlot, Policy, Snapshot, WaitingJob
-from andon.store import adopted_slots
+from andon.store import adopted_slots, disk_facts
 from andon.store.columns import encode_json_bytes, from_micros, to_micros
 from andon.store.driver import Statement, driver_of, number
 from andon.store.jobs import GIVEN_UP
@@ -30,7 +30,8 @@ _LIVE = f"claims.{LIVE_CLAIM.text}"
 # `most`: an owner with a cap is read as far as his room goes, and one job further: the one that is
 # withheld. `slack`: how many withheld jobs can stand before jobs that can be placed. With several
 # pools an owner's room can be used up in another one first; then all that is read of him may be.
-# What adopted runners may take (`adopted`) stands before what is placed, so that much more is read.
+# What adopted runners may take (`adopted`) stands before what is placed, so that much more is read; $5: and so many
+# jobs more, which have no room on any disk.
 # Conditions on few rows are uncorrelated (NOT IN), so that the server reads each once and hashes it.
 _READ = Statement(
     "read_round",
@@ -40,7 +41,7 @@ given AS (SELECT * FROM json_to_recordset($1) AS given(pool text, trust text, li
 caps AS (SELECT * FROM json_to_recordset($2) AS caps(owner text, cap int)),
 held AS MATERIALIZED (SELECT owner, host, count(*) AS many FROM claims WHERE {_LIVE} GROUP BY owner, host),
 free AS MATERIALIZED (
-    SELECT slots.host, slots.slot, slots.pool, slots.failed_starts, coalesce(many, 0) AS failing
+    SELECT slots.host, slots.slot, slots.pool, slots.failed_starts, coalesce(many, 0) AS failing, hosts.disks
     FROM slots JOIN hosts ON hosts.name = slots.host
     LEFT JOIN (SELECT host, count(*) AS many FROM slots WHERE failed_starts > 0 GROUP BY host) AS failing
     ON failing.host = slots.host
@@ -53,7 +54,7 @@ wanted AS (
     SELECT given.*, adopted, (SELECT count(*) FROM given) > 1 AS several,
            least((SELECT count(*) FROM free WHERE free.pool = given.pool), $3::int) + 1 + adopted AS each
     FROM given CROSS JOIN LATERAL (
-        SELECT count(*)::int AS adopted FROM slots WHERE kind = 'adopted' AND slots.pool = given.pool
+        SELECT count(*)::int + $5::int AS adopted FROM slots WHERE kind = 'adopted' AND slots.pool = given.pool
     ) AS persistent
 ),
 paused AS (
@@ -80,7 +81,8 @@ limits AS MATERIALIZED (
 found AS (
     SELECT oldest.* FROM wanted CROSS JOIN LATERAL (
         SELECT each_oldest.* FROM limits CROSS JOIN LATERAL (
-            SELECT id, repository, owner, pool, run_id, attempt, coalesce(queued_at, created_at) AS since, fork
+            SELECT id, repository, owner, pool, run_id, attempt, coalesce(queued_at, created_at) AS since, fork,
+                   name
             FROM jobs
             WHERE status = 'queued' AND jobs.pool = limits.pool AND jobs.owner = limits.owner
               AND (repository, jobs.pool) NOT IN (SELECT repository, pool FROM paused)
@@ -94,8 +96,9 @@ found AS (
         LIMIT each + (SELECT coalesce(sum(slack), 0) FROM limits WHERE limits.pool = wanted.pool)
     ) AS oldest
 )
-SELECT (SELECT json_agg(json_build_array(host, slot, pool, failed_starts, failing)) FROM free)::text,
-       (SELECT json_agg(json_build_array(id, repository, owner, pool, run_id, attempt, since, fork)) FROM found)::text,
+SELECT (SELECT json_agg(json_build_array(host, slot, pool, failed_starts, failing, disks)) FROM free)::text,
+       (SELECT json_agg(json_build_array(id, repository, owner, pool, run_id, attempt, since, fork, name))
+        FROM found)::text,
        (SELECT json_agg(json_build_array(owner, host, many)) FROM held)::text,
        EXISTS (SELECT FROM jobs WHERE status = 'queued' AND fork IS NULL
                AND jobs.pool IN (SELECT pool FROM given WHERE trust <> 'any')),
@@ -111,21 +114,27 @@ SELECT (SELECT json_agg(json_build_array(host, slot, pool, failed_starts, failin
 """,
 )
 
-_free = msgspec.json.Decoder(list[tuple[str, int, str, int, int]])
-_waiting = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, bool | None]])
+_free = msgspec.json.Decoder(list[tuple[str, int, str, int, int, int]])
+_waiting = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, bool | None, str]])
 _given_up = msgspec.json.Decoder(list[tuple[int, str, int, int]])
 _held = msgspec.json.Decoder(list[tuple[str, str, int]])
 
 
-def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
+def look(tx: Tx, policy: Policy, further: int = 0, *, by_room: bool = True) -> tuple[Snapshot, bool]:
     """The oldest waiting jobs, as many as could possibly be placed or withheld, and the free slots; and
-    whether there is a run that its pool needs to know of."""
+    whether there is a run that its pool needs to know of. `further` and `by_room`: as for `dispatch.snapshot`."""
     pools = [
         {"pool": pool.name, "trust": pool.trust, "listed": [name.lower() for name in pool.repositories]}
         for pool in policy.pools.values()
     ]
     caps = [{"owner": owner, "cap": cap} for owner, cap in policy.max_slots.items()]
-    values = (encode_json_bytes(pools), encode_json_bytes(caps), number(policy.batch), number(to_micros(tx.now)))
+    values = (
+        encode_json_bytes(pools),
+        encode_json_bytes(caps),
+        number(policy.batch),
+        number(to_micros(tx.now)),
+        number(further),
+    )
     with driver_of(tx.connection) as driver:
         found = driver.run(_READ, values)
     free, waiting, held, unknown, given_up, tries, adopted = (found.get_value(0, column) for column in range(7))
@@ -141,30 +150,34 @@ def look(tx: Tx, policy: Policy) -> tuple[Snapshot, bool]:
     if free and tries == b"t":
         # After failures of GitHub only: it may cost statements of its own.
         to_try = jobs_to_try(tx.connection, pauses(tx.connection), policy, tx.now)
-    seen = Snapshot(
-        waiting=tuple(
-            WaitingJob(
-                id=job_id,
-                repository=repository,
-                owner=owner,
-                pool=pool,
-                run_id=run_id,
-                attempt=attempt,
-                queued_at=from_micros(since),
-                fork=bool(fork),
-                given_up=tuple(places.get(job_id, ())),
-            )
-            for job_id, repository, owner, pool, run_id, attempt, since, fork in _waiting.decode(waiting or b"[]")
+    work = [
+        WaitingJob(
+            id=job_id,
+            repository=repository,
+            owner=owner,
+            pool=pool,
+            run_id=run_id,
+            attempt=attempt,
+            queued_at=from_micros(since),
+            fork=bool(fork),
+            name=name,
+            given_up=tuple(places.get(job_id, ())),
         )
-        + tuple(to_try),
-        free=tuple(
-            FreeSlot(host=host, slot=slot, pool=pool, failed_starts=failed, failing_slots=failing)
-            for host, slot, pool, failed, failing in _free.decode(free or b"[]")
-        ),
+        for job_id, repository, owner, pool, run_id, attempt, since, fork, name in _waiting.decode(waiting or b"[]")
+    ]
+    work += to_try
+    open_ = [
+        FreeSlot(host=host, slot=slot, pool=pool, failed_starts=failed, failing_slots=failing, tells_disks=disks > 0)
+        for host, slot, pool, failed, failing, disks in _free.decode(free or b"[]")
+    ]
+    seen = Snapshot(
+        waiting=tuple(work),
+        free=tuple(open_),
         live_claims=by_owner,
         host_load=by_host,
         takers=adopted_slots.takers(tx.connection, tx.now) if adopted == b"t" and waiting else (),
         now=tx.now,
+        disks=disk_facts.for_dispatch(tx.connection, open_, work) if by_room else None,
     )
     return seen, unknown == b"t"
 

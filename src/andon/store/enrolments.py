@@ -13,7 +13,7 @@ from andon.model.enrolment import ONE_USE_LIFE, TokenState
 from andon.model.host_states import SILENT_AFTER
 from andon.model.journal import Entry
 from andon.model.nouns import Host
-from andon.store import claims, hosts, workspaces
+from andon.store import claims, disks, hosts, workspaces
 from andon.store.bulk import insert_new
 from andon.store.hosts import token_hash
 from andon.store.rows import to_struct
@@ -116,6 +116,7 @@ def remove(tx: Tx, name: str, *, reason: str) -> Removed | None:
     jobs = tuple(claim.job_id for claim in live if claim.job_id is not None)
     tx.connection.execute(delete(slots).where(slots.c.host == name))
     workspaces.forget(tx, name)
+    disks.forget(tx, name)
     tx.connection.execute(delete(hosts_table).where(hosts_table.c.name == name))
     tx.nudges |= {f"host:{name}", "dispatch", "claims"}
     lines = tx.record(

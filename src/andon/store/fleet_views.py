@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from andon.model.api import DeliveryView, HostView, OwnerView, PoolView, SlotView
+from andon.model.api import DeliveryView, HostDisk, HostView, OwnerView, PoolView, SlotView
 from andon.model.claim_states import ClaimState
 from andon.model.config import Config
 from andon.model.delivery_states import NOT_HERE
@@ -12,9 +12,10 @@ from andon.model.nouns import Claim, Host, Slot
 from andon.rules.adopted_slots import AdoptedFact, adopted_note
 from andon.rules.slot_rest import rest_text, rests
 from andon.rules.slot_views import slot_state
-from andon.store import adopted_slots, budgets, claims, hosts, jobs
+from andon.store import adopted_slots, budgets, claims, disk_views, hosts, jobs
 from andon.store.pauses import pause_of, pauses
 from andon.store.schema import NOT_OVER, deliveries, journal
+from andon.store.schema import disks as disks_table
 from andon.store.schema import hosts as hosts_table
 from andon.store.schema import jobs as jobs_table
 from andon.store.schema import slots as slots_table
@@ -29,7 +30,8 @@ def host_views(connection: Connection, now: datetime, *, name: str | None = None
         by_host.setdefault(slot.host, []).append(slot)
     adopted = adopted_slots.facts(connection, [slot for slots in by_host.values() for slot in slots], now)
     found = [host for host in hosts.all_hosts(connection) if name is None or host.name == name]
-    return [_host(host, by_host.get(host.name, []), live, adopted, now) for host in found]
+    filled = disk_views.host_disks(connection, host=name) if any(host.disks for host in found) else {}
+    return [_host(host, by_host.get(host.name, []), live, adopted, filled.get(host.name, ()), now) for host in found]
 
 
 def _host(
@@ -37,6 +39,7 @@ def _host(
     slots: list[Slot],
     live: dict[tuple[str, int], Claim],
     adopted: dict[tuple[str, int], AdoptedFact],
+    disk: tuple[HostDisk, ...],
     now: datetime,
 ) -> HostView:
     return HostView(
@@ -47,7 +50,7 @@ def _host(
         reason=host.reason,
         version=host.version,
         boot_id=host.boot_id,
-        disk=host.disk,
+        disk=disk,
         slots=tuple(
             _slot(slot, host, live.get((slot.host, slot.slot)), adopted.get((slot.host, slot.slot)), now)
             for slot in slots
@@ -225,6 +228,9 @@ def change_mark(connection: Connection) -> str:
     since = connection.execute(select(func.max(slots_table.c.since, type_=slots_table.c.since.type))).scalar_one()
     slots = connection.execute(select(func.count()).select_from(slots_table)).scalar_one()
     known = connection.execute(select(func.count()).select_from(hosts_table)).scalar_one()
+    level = disks_table.c.level_since
+    levels = connection.execute(select(func.count(), func.max(level, type_=level.type))).one()
     told = workspaces_table.c.seen_at
     held = connection.execute(select(func.count(), func.max(told, type_=told.type))).one()
-    return f"{line}/{since.isoformat() if since else ''}/{slots}/{known}/{held[0]}/{held[1] or ''}"
+    disks = f"{levels[0]}/{levels[1] or ''}"
+    return f"{line}/{since.isoformat() if since else ''}/{slots}/{known}/{held[0]}/{held[1] or ''}/{disks}"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, exists, func, literal, or_, sel
 
 from andon.model.enrolment import TokenState
 from andon.model.journal import Entry
-from andon.store import workspaces
+from andon.store import disks, workspaces
 from andon.store.bulk import insert_new
 from andon.store.schema import LIVE_CLAIM, claims, enrolment_tokens, host_tokens, hosts, nudges, slots
 from andon.store.transaction import Tx
@@ -39,6 +39,7 @@ def forget_gone_hosts(tx: Tx, *, before: datetime, most: int) -> tuple[str, ...]
         for table, column in ((hosts, hosts.c.name), (slots, slots.c.host), (host_tokens, host_tokens.c.host)):
             tx.connection.execute(delete(table).where(column == row.name))
         workspaces.forget(tx, row.name)
+        disks.forget(tx, row.name)
         if row.token_hash is not None:
             told = {
                 "token_hash": row.token_hash,

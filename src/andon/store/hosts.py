@@ -60,15 +60,11 @@ _BY_NAME = Records(select(hosts).where(hosts.c.name == bindparam("name")), Host)
 _ALL = Records(select(hosts).order_by(hosts.c.name), Host)
 _SLOTS = Records(select(slots).order_by(slots.c.host, slots.c.slot), Slot)
 _SLOTS_OF = Records(select(slots).where(slots.c.host == bindparam("host")).order_by(slots.c.slot), Slot)
-_HEARD = ("observed", "boot_id", "seq", "version")
-_HEAR, _HEAR_WITH_DISK = (
-    Prepared(
-        update(hosts)
-        .where(hosts.c.name == bindparam("host"))
-        .values({name: bindparam(name) for name in told})
-        .values(last_seen=or_database_time("last_seen"))
-    )
-    for told in (_HEARD, (*_HEARD, "disk"))
+_HEAR = Prepared(
+    update(hosts)
+    .where(hosts.c.name == bindparam("host"))
+    .values({name: bindparam(name) for name in ("observed", "boot_id", "seq", "version")})
+    .values(last_seen=or_database_time("last_seen"))
 )
 _UNHEARD = Prepared(
     select(hosts.c.name, hosts.c.last_seen).where(
@@ -97,7 +93,7 @@ def all_slots(connection: Connection, *, host: str | None = None) -> list[Slot]:
     return _SLOTS.structs(connection) if host is None else _SLOTS_OF.structs(connection, host=host)
 
 
-def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any | None) -> None:
+def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str) -> None:
     """Keeps that the host has just spoken; a change of what we observe is journalled.
 
     When it spoke is the time of the database, put in by the same statement: the replica that it speaks to and the one
@@ -110,10 +106,7 @@ def hear(tx: Tx, host: Host, *, boot_id: str, seq: int, version: str, disk: Any 
         "seq": seq,
         "version": version,
     }
-    if disk is None:
-        _HEAR.run(tx.connection, host=host.name, **values)
-    else:
-        _HEAR_WITH_DISK.run(tx.connection, host=host.name, disk=disk, **values)
+    _HEAR.run(tx.connection, host=host.name, **values)
     if host.observed is not HostObserved.REPORTING or host.boot_id != boot_id:
         silent_s = (tx.lease_time() - host.last_seen).total_seconds() if host.last_seen else None
         if host.boot_id != boot_id:
@@ -229,7 +222,14 @@ _FAILING = (
 )
 # Made once: this statement runs in every round of dispatch.
 _FREE = Prepared(
-    select(slots.c.host, slots.c.slot, slots.c.pool, slots.c.failed_starts, func.coalesce(_FAILING.c.many, 0))
+    select(
+        slots.c.host,
+        slots.c.slot,
+        slots.c.pool,
+        slots.c.failed_starts,
+        func.coalesce(_FAILING.c.many, 0),
+        hosts.c.disks,
+    )
     .join(hosts, hosts.c.name == slots.c.host)
     .outerjoin(_FAILING, _FAILING.c.host == slots.c.host)
     .where(
@@ -248,6 +248,6 @@ _FREE = Prepared(
 def free_slots(connection: Connection, now: datetime) -> list[FreeSlot]:
     """Idle, open JIT slots of reporting, open hosts that no live claim holds, and that do not rest at `now`."""
     return [
-        FreeSlot(host=host, slot=slot, pool=pool, failed_starts=failed, failing_slots=failing)
-        for host, slot, pool, failed, failing in _FREE.all(connection, now=now)
+        FreeSlot(host=host, slot=slot, pool=pool, failed_starts=failed, failing_slots=failing, tells_disks=disks > 0)
+        for host, slot, pool, failed, failing, disks in _FREE.all(connection, now=now)
     ]

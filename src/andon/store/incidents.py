@@ -17,6 +17,7 @@ from andon.model.incident_states import INCIDENTS, IncidentState
 from andon.model.journal import Entry
 from andon.model.machine import Rejected
 from andon.model.nouns import Incident
+from andon.rules.disk_incidents import SUBJECT, host_of
 from andon.rules.liveness_fleet import Finding
 from andon.store.bulk import insert_new
 from andon.store.prepared import Records
@@ -219,6 +220,12 @@ def _move(tx: Tx, incident: Incident, event: str, reason: str, facts: dict[str, 
         _set(tx, incident, evidence=[*incident.evidence, line])
 
 
+def _host(incident: Incident) -> str | None:
+    if incident.subject_kind == "host":
+        return incident.subject_id
+    return host_of(incident.subject_id) if incident.subject_kind == SUBJECT else None
+
+
 _DONE = {"eased": "eased", "returned": "returned", "stayed_away": "closed"}
 
 
@@ -246,7 +253,7 @@ def _journal(
             to_state=after.value,
             reason=reason,
             evidence={"code": incident.code.value, "severity": incident.severity.value, **facts},
-            host=incident.subject_id if incident.subject_kind == "host" else None,
+            host=_host(incident),
         )
     )
     return line

@@ -4,7 +4,7 @@ Everything is read from the entity tables (R11): there is no second copy to go s
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -19,10 +19,11 @@ from andon.model.nouns import Claim, Host, Job, Run, Slot
 from andon.model.rails import Rail
 from andon.model.wire import SlotState
 from andon.rules.adopted_slots import KIND, AdoptedFact, Taker, WorkToLeave, left_to
+from andon.rules.disk_admission import Shortage
 from andon.rules.dispatch import WaitingJob, trusts
 from andon.rules.slot_views import closed_by
 from andon.rules.why import Situation, Why, why
-from andon.store import adopted_slots, claims, hosts, jobs
+from andon.store import adopted_slots, claims, disk_facts, hosts, jobs
 from andon.store.pause_trials import is_being_tried
 from andon.store.pauses import Pause, pause_of, pauses
 from andon.store.rail_gate import Modes, modes
@@ -51,6 +52,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What GitHub says of the runners of adopted slots."""
     takers: tuple[Taker, ...] = ()
     """Adopted slots that stand idle."""
+    room: disk_facts.Room | None = None
+    """None: no host tells of its filesystems, or the guard does not act by them."""
 
 
 def surroundings(connection: Connection, config: Config, now: datetime) -> Surroundings:
@@ -61,6 +64,7 @@ def surroundings(connection: Connection, config: Config, now: datetime) -> Surro
         used[claim.owner] = used.get(claim.owner, 0) + 1
     slots = tuple(hosts.all_slots(connection))
     adopted = adopted_slots.facts(connection, slots, now)
+    known_modes = modes(connection, config.rails.mode)
     return Surroundings(
         config=config,
         now=now,
@@ -70,9 +74,10 @@ def surroundings(connection: Connection, config: Config, now: datetime) -> Surro
         used=used,
         pauses=tuple(pauses(connection)),
         reserved=tuple(claim for claim in live if claim.state is ClaimState.RESERVED),
-        modes=modes(connection, config.rails.mode),
+        modes=known_modes,
         adopted=adopted,
         takers=adopted_slots.takers(connection, now) if adopted else (),
+        room=disk_facts.for_people(connection) if known_modes.of(Rail.GUARD) == "act" else None,
     )
 
 
@@ -124,6 +129,7 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
                 default=None,
             ),
             hosts_silent=tuple(sorted({host for (host, _), cause in closed.items() if cause == "silent"})),
+            shortage=_shortage(job, closed, jit, free, around),
             max_slots=owner.max_slots if owner else None,
             owner_used=around.used.get(job.owner, 0),
             paused_until=pause.until if pause else None,
@@ -133,6 +139,26 @@ def explain(job: Job, run: Run | None, claim: Claim | None, around: Surroundings
             position=position if waits else None,
         )
     )
+
+
+def _shortage(
+    job: Job,
+    closed: Mapping[tuple[str, int], str | None],
+    open_: Sequence[Slot],
+    free: Sequence[Slot],
+    around: Surroundings,
+) -> Shortage | None:
+    """Why no slot of its pool that could take it has room for it. Where none is open, of those that their agents
+    closed for want of it."""
+    if around.room is None or not (free or not open_):
+        return None
+    rooms = around.room.rooms
+    could = [(slot.host, slot.slot) for slot in free]
+    if not could:
+        could = [
+            key for key, cause in closed.items() if cause == SlotState.UNAVAILABLE.value and not rooms.admits(*key)
+        ]
+    return rooms.shortage(could, around.room.growth.of_name(job.repository, job.pool or "", job.name))
 
 
 def explain_job(connection: Connection, job: Job, around: Surroundings) -> Why:

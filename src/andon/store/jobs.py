@@ -141,7 +141,7 @@ _OLDEST_WAITING = """
         FROM waiting WHERE waiting.owner IS NOT NULL
     )
     SELECT jobs.id, jobs.repository, jobs.owner, jobs.pool, jobs.run_id, jobs.attempt,
-           coalesce(jobs.queued_at, jobs.created_at) AS since, jobs.fork,
+           coalesce(jobs.queued_at, jobs.created_at) AS since, jobs.fork, jobs.name,
            EXISTS (SELECT 1 FROM claims WHERE claims.job_id = jobs.id AND {given_up}) AS again
     FROM waiting
     JOIN jobs ON jobs.id IN (
@@ -224,9 +224,10 @@ def oldest_waiting(
             attempt=attempt,
             queued_at=from_micros(queued_at),
             fork=bool(fork),
+            name=name,
             given_up=tuple(places.get(job_id, ())),
         )
-        for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork, _ in rows
+        for job_id, repository, owner, of_pool, run_id, attempt, queued_at, fork, name, _ in rows
     ]
 
 

@@ -7,7 +7,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -18,17 +17,12 @@ from sqlalchemy import (
 
 from andon.model.claim_states import LIVE
 from andon.store.columns import Instant, Json
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    }
-)
-
-# SQLite counts rows by itself only in a column that is exactly INTEGER.
-_Counter = BigInteger().with_variant(Integer, "sqlite")
+from andon.store.disk_tables import deletions as deletions
+from andon.store.disk_tables import disk_samples as disk_samples
+from andon.store.disk_tables import disks as disks
+from andon.store.disk_tables import growth as growth
+from andon.store.disk_tables import growth_samples as growth_samples
+from andon.store.metadata import COUNTER, metadata
 
 LIVE_CLAIM = text("state IN ({})".format(", ".join(f"'{state.value}'" for state in sorted(LIVE))))
 
@@ -42,7 +36,7 @@ meta = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("seq", _Counter, primary_key=True, autoincrement=True),
+    Column("seq", COUNTER, primary_key=True, autoincrement=True),
     Column("guid", String, nullable=False, unique=True),
     Column("event", String, nullable=False),
     Column("action", String),
@@ -76,7 +70,7 @@ runs = Table(
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", _Counter, primary_key=True, autoincrement=False),
+    Column("id", COUNTER, primary_key=True, autoincrement=False),
     Column("repository", String, nullable=False),
     Column("owner", String, nullable=False),
     Column("run_id", BigInteger, nullable=False),
@@ -182,10 +176,12 @@ hosts = Table(
     Column("version", String),
     Column("boot_id", String),
     Column("seq", BigInteger, nullable=False),
+    # Always empty: what stood there stands in `disks`. Versions that know no `disks` still read and write it.
     Column("disk", Json, nullable=False),
     Column("enrolled_at", Instant, nullable=False),
-    # How many rows of `workspaces` are its: a host without any costs no look at them.
+    # How many rows of `workspaces` and of `disks` are its: a host without any costs no look at them.
     Column("workspaces", Integer, nullable=False, server_default="0"),
+    Column("disks", Integer, nullable=False, server_default="0"),
 )
 
 host_tokens = Table(
@@ -318,7 +314,7 @@ journal = Table(
     "journal",
     metadata,
     # The order of commits: several control planes write here, each with a clock of its own.
-    Column("seq", _Counter, primary_key=True, autoincrement=True),
+    Column("seq", COUNTER, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
     Column("at", Instant, nullable=False),
     Column("actor", String, nullable=False),

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, bindparam, delete, exists, select, update
 from andon.model.nouns import Host, Workspace
 from andon.model.wire import JobWord, LeaseReport
 from andon.rules.workspace_words import JobFact, RunWord, job_of, run_word
+from andon.store import growth
+from andon.store import hosts as hosts_of
 from andon.store.prepared import Prepared, Records
 from andon.store.rows import to_columns
 from andon.store.schema import claims, hosts, jobs, runs, workspaces
@@ -51,6 +53,7 @@ FACTS = (
 """The columns of a `JobFact`."""
 _RUNS_OF_HOST = select(workspaces.c.run_id).where(workspaces.c.host == bindparam("host"))
 _JOBS_OF_HOST = Records(select(*FACTS).where(jobs.c.run_id.in_(_RUNS_OF_HOST)), JobFact)
+_JOBS_OF_RUN = Records(select(*FACTS).where(jobs.c.run_id == bindparam("run")), JobFact)
 _ATTEMPTS_OF_HOST = Prepared(select(runs.c.id, runs.c.attempt, runs.c.status).where(runs.c.id.in_(_RUNS_OF_HOST)))
 
 
@@ -68,6 +71,8 @@ def save(tx: Tx, host: Host, told: Sequence[LeaseReport]) -> None:
             rows[row.id] = row
     changed = [to_columns(row) for id, row in rows.items() if row != known.get(id)]
     gone = [id for id in known if id not in rows]
+    _learn_sizes(tx, host.name, [(known.get(row["id"]), rows[row["id"]]) for row in changed])
+    _learn_sizes(tx, host.name, [(known[id], None) for id in gone])
     upsert_all(tx.connection, workspaces, changed, key=("host", "id"))
     if gone and not rows:
         _FORGET_ALL.run(tx.connection, of_host=host.name)
@@ -104,6 +109,21 @@ def _row(host: str, told: LeaseReport, known: Workspace | None, now: datetime) -
         seen_at=known.seen_at if known is not None else now,
     )
     return row if row == known else msgspec.structs.replace(row, seen_at=now)
+
+
+def _learn_sizes(tx: Tx, host: str, told: Sequence[tuple[Workspace | None, Workspace | None]]) -> None:
+    """What jobs that are over wrote. While no workspace was measured this costs nothing."""
+    measured = [pair for pair in told if any(each is not None and each.bytes is not None for each in pair)]
+    if not measured:
+        return
+    pools = {slot.slot: slot.pool for slot in hosts_of.all_slots(tx.connection, host=host)}
+    for before, now in measured:
+        row = now or before
+        assert row is not None
+        size = growth.size_of(before, now, None if row.slot is None else pools.get(row.slot))
+        if size is not None:
+            job = job_of(row, _JOBS_OF_RUN.structs(tx.connection, run=row.run_id))
+            growth.learn(tx, size, None if job is None else job.name)
 
 
 def _cut(name: str, text: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """The agents' API: the sync (interfaces.md section 5)."""
 
 import asyncio
+from collections import Counter
 
 import msgspec
 from sqlalchemy import Connection
@@ -64,7 +65,10 @@ class AgentApi:
             if (seat.boot_id, seat.seq) == (report.boot_id, report.seq):
                 seat.seq = applied
             return _unread(applied)
-        known, clock = applied
+        known, clock, deleted = applied
+        for path_class, count in deleted.items():
+            for _ in range(count):
+                control.metrics.count("andon_guard_deletions_total", **{"class": path_class})
         if clock is not None:
             tell(control.metrics.count, clock.admission)
             control.log.warning("host.clock", host=name, reason=clock.reason)
@@ -147,9 +151,11 @@ def _unread(newest: int) -> Response:
     return Response(status_code=204, headers={SEQ_HEADER: str(newest)})
 
 
-def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tuple[bool, ClockMoved | None] | int:
-    """Applies the report. Says whether this start of the agent was known before it, and what its
-    clock changed of what is intended with the host, if anything.
+def _apply(
+    tx: Tx, control: ControlPlane, name: str, report: SyncRequest
+) -> tuple[bool, ClockMoved | None, Counter[str]] | int:
+    """Applies the report. Says whether this start of the agent was known before it, what its clock changed of what
+    is intended with the host, if anything, and how many deletions it told newly, by class.
 
     The stored `seq` when that is as high: then nothing was applied.
     """
@@ -158,13 +164,13 @@ def _apply(tx: Tx, control: ControlPlane, name: str, report: SyncRequest) -> tup
         raise gone(None)
     if host.boot_id == report.boot_id and report.seq <= host.seq:
         return host.seq
-    apply_report(tx, host, report, {pool.name: pool for pool in control.config.pool})
+    deleted = apply_report(tx, host, report, {pool.name: pool for pool in control.config.pool})
     fleet = control.config.rails.mode
     if rail_gate.mode_of(tx.connection, Rail.RESCUE, fleet) == "observe":
         for _ in range(note_withheld_stops(tx, name)):
             control.metrics.count("andon_automatic_acts_total", rail=Rail.RESCUE.value, mode="observe")
     clock = follow_clock(tx, host, report, fleet=fleet)
-    return host.boot_id == report.boot_id, clock
+    return host.boot_id == report.boot_id, clock, deleted
 
 
 def _digest(wish: SyncAnswer) -> bytes:

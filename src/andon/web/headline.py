@@ -81,7 +81,7 @@ def _slots(hosts: Sequence[HostView]) -> list[Finding]:
             text = f"{count(number, 'slot')} on {_some([host.name for host in where])} {verb} {state}."
             made.append(Finding(lamp=lamp, text=text, href=_of_hosts(where)))
     for level, lamp in (("emergency", "red"), ("hard", "red"), ("soft", "amber")):
-        full = [host for host in heard if any(disk.get("level") == level for disk in host.disk)]
+        full = [host for host in heard if any(disk.level == level for disk in host.disk)]
         if full:
             text = f"Disk on {_some([host.name for host in full])} is at the {level} limit."
             made.append(Finding(lamp=lamp, text=text, href=_of_hosts(full)))

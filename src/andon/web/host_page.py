@@ -11,11 +11,14 @@ from andon.model.api import HostView, WorkspaceView
 from andon.model.host_states import HostObserved
 from andon.model.incident_kinds import IncidentCode
 from andon.model.nouns import Incident
+from andon.rules.disk_incidents import SUBJECT, host_of
 from andon.store import fleet_views, incidents, jobs, journal
 from andon.store.runner_views import runners_of_host
 from andon.store.workspace_views import Filter, list_workspaces
 from andon.web.answers import Refusal
 from andon.web.control_plane import control_plane
+from andon.web.disk_page import DiskStory, read_disks
+from andon.web.disk_picture import MEANING
 from andon.web.html_answers import html
 from andon.web.runner_rows import RunnerRow, runner_row
 from andon.web.slot_cells import Cell, cells
@@ -34,6 +37,7 @@ class HostStory(msgspec.Struct, frozen=True, kw_only=True):
     incidents: tuple[Incident, ...]
     """Those that are not closed: of this host, and of the whole fleet while this host is silent."""
     workspaces: tuple[WorkspaceView, ...]
+    disks: tuple[DiskStory, ...]
     lines: tuple[StoryLine, ...]
 
 
@@ -51,6 +55,7 @@ def read_host(connection: Connection, name: str, now: datetime) -> HostStory | N
         runners=tuple(runner_row(each) for each in runners_of_host(connection, name, now)),
         incidents=tuple(each for each in incidents.live(connection) if _concerns(each, host)),
         workspaces=tuple(list_workspaces(connection, Filter(host=name), now, SHOWN_WORKSPACES)),
+        disks=read_disks(connection, now, host=name) if host.disk else (),
         lines=story_lines(journal.newest(connection, SHOWN_LINES, host=name)),
     )
 
@@ -58,6 +63,8 @@ def read_host(connection: Connection, name: str, now: datetime) -> HostStory | N
 def _concerns(incident: Incident, host: HostView) -> bool:
     if incident.code is IncidentCode.FLEET_SILENT:
         return host.observed == HostObserved.SILENT.value
+    if incident.subject_kind == SUBJECT:
+        return host_of(incident.subject_id) == host.name
     return (incident.subject_kind, incident.subject_id) == ("host", host.name)
 
 
@@ -84,4 +91,5 @@ async def host_page(request: Request) -> Response:
         host=found.host,
         lamp=lamp(found.host),
         most_workspaces=SHOWN_WORKSPACES,
+        meaning=MEANING,
     )

@@ -15,7 +15,7 @@ from andon import __version__
 from andon.model.claim_states import ClaimState
 from andon.model.config import Config
 from andon.model.degraded import DegradedCode
-from andon.store import budgets, fleet_views, incidents, jobs
+from andon.store import budgets, disks, fleet_views, incidents, jobs
 
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_deliveries_total": ("Webhook deliveries by what became of them.", ("event", "outcome", "reason")),
@@ -24,6 +24,7 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "andon_github_calls_total": ("Calls to GitHub's API.", ("endpoint", "status")),
     "andon_automatic_acts_total": ("Automatic acts, by rail and by whether they acted.", ("rail", "mode")),
     "andon_rail_capped_total": ("Times that a rail of automatic acts reached its cap, once an event.", ("rail",)),
+    "andon_guard_deletions_total": ("Paths that were deleted on hosts, as their agents told.", ("class",)),
     "andon_sweeps_failed_total": ("Sweeps of a repository that a failed read ended.", ("failure",)),
 }
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -39,6 +40,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Calls left at GitHub, for all who use the credential.",
         ("installation",),
     ),
+    "andon_disk_free_bytes": ("What may still be written, as hosts reported it last.", ("host", "mount")),
     "andon_degraded": ("1 while a degraded condition holds (docs/degraded.md).", ("condition",)),
     "andon_sweep_period_seconds": ("Seconds between two sweeps of an owner's repositories, at present.", ("owner",)),
     "andon_loop_last_success_timestamp_seconds": ("When a loop last ended a pass well.", ("loop",)),
@@ -55,6 +57,7 @@ _READ_WHOLE = (
     "andon_pool_wanted_slots",
     "andon_hosts",
     "andon_incidents",
+    "andon_disk_free_bytes",
     "andon_github_budget_remaining",
 )
 
@@ -70,6 +73,7 @@ class Facts:
         self.unbooted = fleet_views.oldest_unbooted(connection)
         self.pools = fleet_views.pool_views(connection, config, now)
         self.budgets = budgets.all_budgets(connection)
+        self.disks = disks.all_disks(connection)
         self.slots: dict[tuple[str, str], int] = {}
         for host in fleet_views.host_views(connection, now):
             for slot in host.slots:
@@ -130,6 +134,8 @@ class Metrics:
             if budget.remaining is not None:
                 name = budget.account if budget.resource == "core" else f"{budget.account} {budget.resource}"
                 remaining.labels(installation=name).set(budget.remaining)
+        for disk in facts.disks:
+            self._gauges["andon_disk_free_bytes"].labels(host=disk.host, mount=disk.mount).set(disk.free)
         for (status, pool), count in facts.jobs.items():
             self._gauges["andon_jobs"].labels(status=status, pool=pool).set(count)
         for (intent, observed), count in facts.hosts.items():

@@ -1,8 +1,9 @@
-"""The pages for people: board, queue, jobs, hosts, their live stream and their files."""
+"""The pages for people: board, queue, jobs, hosts, disks, their live stream and their files."""
 
 from starlette.routing import BaseRoute, Route
 
 from andon.web.board import board, queue
+from andon.web.disk_page import disk_page
 from andon.web.host_page import host_page
 from andon.web.html_answers import page
 from andon.web.incident_page import incident_page
@@ -15,6 +16,7 @@ PAGES: tuple[BaseRoute, ...] = (
     Route("/", page(board), methods=["GET"]),
     Route("/queue", page(queue), methods=["GET"]),
     Route("/incidents", page(incident_page), methods=["GET"]),
+    Route("/disk", page(disk_page), methods=["GET"]),
     Route("/jobs/{id}", page(job_page), methods=["GET"]),
     Route("/hosts/{name}", page(host_page), methods=["GET"]),
     Route("/live", live, methods=["GET"]),

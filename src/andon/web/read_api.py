@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from andon.model.api import (
     DeliveryView,
+    DiskView,
     HostView,
     IncidentView,
     JobView,
@@ -28,7 +29,17 @@ from andon.model.api import (
 )
 from andon.model.incident_states import IncidentState
 from andon.model.why import Why
-from andon.store import fleet_views, incidents, job_views, jobs, journal, rail_gate, runner_views, workspace_views
+from andon.store import (
+    disk_views,
+    fleet_views,
+    incidents,
+    job_views,
+    jobs,
+    journal,
+    rail_gate,
+    runner_views,
+    workspace_views,
+)
 from andon.store.job_views import Filter
 from andon.web.answers import Refusal, answer
 from andon.web.auth import require_reader
@@ -303,6 +314,19 @@ async def list_workspaces(request: Request) -> Response:
     return answer(Page[WorkspaceView](items=tuple(found), next=after))
 
 
+async def list_disks(request: Request) -> Response:
+    """Filesystems by host and mount: their room, what fills them, what is pinned, and what went."""
+    require_reader(request)
+    control, limit, asked = control_plane(request), _limit(request), request.query_params
+    host, _, mount = asked.get("cursor", "").partition("/")
+    found = await _read(
+        control,
+        lambda connection: disk_views.disk_views(connection, limit, host=asked.get("host"), after=(host, mount)),
+    )
+    after = f"{found[-1].host}/{found[-1].mount}" if len(found) == limit else None
+    return answer(Page[DiskView](items=tuple(found), next=after))
+
+
 async def get_workspace(request: Request) -> Response:
     """One workspace."""
     require_reader(request)
@@ -382,6 +406,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         gives=Page[WorkspaceView],
         query=(*_PAGING, "host", "repository", "state"),
     ),
+    Endpoint(path="/api/v1/disk", handler=list_disks, gives=Page[DiskView], query=(*_PAGING, "host")),
     Endpoint(path="/api/v1/workspaces/{id}", handler=get_workspace, gives=WorkspaceView),
     Endpoint(path="/api/v1/switches", handler=list_switches, gives=Page[SwitchView], query=_PAGING),
 )
