@@ -76,6 +76,11 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return self.path / "deletions.jsonl"
 
     @property
+    def journal(self) -> Path:
+        """The deletion journal, where the tmpfs of the leases has no room for it."""
+        return self.path / "journal"
+
+    @property
     def adopted(self) -> Path:
         """One record for each runner that was adopted."""
         return self.path / "adopted"
@@ -116,7 +121,7 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
 
     def own(self) -> frozenset[Path]:
         """What lies in the root and is the agent's own; what is neither here nor a folder of others is unknown."""
-        files = (self.host_token, self.policy, self.past_claims, self.ballast, self.deletions)
+        files = (self.host_token, self.policy, self.past_claims, self.ballast, self.deletions, self.journal)
         # The first is what `andon up` gives a started agent to write to.
         more = (
             self.path / "agent.log",

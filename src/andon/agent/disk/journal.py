@@ -56,10 +56,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeletionJournal:
-    """The journal in the file `path`. May be called from threads. `history` keeps what the ring forgets."""
+    """The journal in the file `path`, or in `instead` where there is no room for it: a tmpfs may be small, and then
+    whatever can be had is better than to delete nothing. May be called from threads. `history` keeps what is forgotten.
+    """
 
-    def __init__(self, path: Path, history: History, log: Logger, *, records: int = RECORDS) -> None:
-        self._path, self._history, self._log, self._records = path, history, log, records
+    def __init__(
+        self, path: Path, history: History, log: Logger, *, instead: Path | None = None, records: int = RECORDS
+    ) -> None:
+        self._path, self._instead, self._history = path, instead, history
+        self._log, self._records = log, records
         self._lock = threading.Lock()
         self._sequence = 0
         self._free = deque(range(records))
@@ -216,9 +221,17 @@ class DeletionJournal:
             self._log.warning("deletion.untold", deletion=id, reason="the journal was full before it could be told")
 
     def _open(self) -> int | None:
+        for path in (self._path, self._instead):
+            file = None if path is None else self._open_at(path)
+            if file is not None:
+                self._file = file
+                return file
+        return None
+
+    def _open_at(self, path: Path) -> int | None:
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            file = os.open(self._path, flags, 0o600)
+            file = os.open(path, flags, 0o600)
             try:
                 os.posix_fallocate(file, 0, self._records * RECORD_BYTES)
                 if not self._entries:
@@ -229,9 +242,8 @@ class DeletionJournal:
         except OSError as error:
             if str(error) != self._refused:
                 self._refused = str(error)
-                self._log.warning("deletion_journal.unusable", path=str(self._path), reason=str(error))
+                self._log.warning("deletion_journal.unusable", path=str(path), reason=str(error))
             return None
-        self._file = file
         return file
 
     def _read(self, file: int) -> None:

@@ -135,7 +135,7 @@ async def workspaces_of(
     await table.recover(clock)
     evidence = Evidence(clock, boot_id)
     history = History(root.deletions, log)
-    journal = DeletionJournal(place.journal, history, log)
+    journal = DeletionJournal(place.journal, history, log, instead=root.journal)
     directories = Directories(
         root,
         workspace_of,
