@@ -91,6 +91,8 @@ async def agent_comes(root: Root, boot: str) -> None:
     ) as work:
         for _ in range(4):
             await work.keeper.look()
+            # What is dead is measured before it goes.
+            await work.sizes.look()
             names = [report.id for report in work.keeper.reports()]
             jobs = {name: JobWord(id=1, conclusion="success") for name in names}
             work.keeper.hear(SyncAnswer(ack=1, runs={"7": "completed"}, jobs=jobs))

@@ -106,6 +106,7 @@ class Host:
                 os.kill(self.job.pid, signal.SIGKILL)
                 work.keeper.end(process)
                 await work.keeper.look()
+                await measured(work)
                 work.keeper.hear(over(record.id))
                 await work.keeper.look()
                 await work.emptier.look()
@@ -122,8 +123,9 @@ class Host:
                 if story is not None:
                     await story(work)
                 work.policy.hear(self.policy())
-                for _ in range(3):
+                for _ in range(5):
                     await work.keeper.look()
+                    await measured(work)
                     work.keeper.hear(over(*(report.id for report in work.keeper.reports())))
                 await work.emptier.look()
                 assert work.keeper.reports() == ()
@@ -161,6 +163,12 @@ def _fill(workspace: Path, outside: Path) -> None:
     (workspace / "closed").chmod(0)
     (workspace / "a\nname").write_text("x")
     (workspace / os.fsdecode(b"caf\xe9")).write_text("x")
+
+
+async def measured(work: Assembly) -> None:
+    """What is dead is measured before it goes; a slot may have several."""
+    for _ in range(4):
+        await work.sizes.look()
 
 
 def over(*names: str) -> SyncAnswer:

@@ -104,7 +104,7 @@ class Stage:
         self.emptier = TrashEmptier(
             lambda: (host.root.trash,), gone=host.journal.emptied, clock=self.clock, log=logger("agent")
         )
-        self.evictions = Evictions(Disk(), host.journal, self._size_of, self.emptier.waiting)
+        self.evictions = Evictions(Disk(), host.journal, self._size_of, self.emptier.waiting, lambda: None)
         self.account = Account(
             Inventory(host.root, host.all, frozenset, dict),
             lambda path, identity: self.sizes.get(path.name),

@@ -73,6 +73,11 @@ class Directories:
     def size_of(self, record: LeaseRecord) -> int | None:
         return 512
 
+    def is_unmeasured(self, record: LeaseRecord) -> bool:
+        return False
+
+    def measure_soon(self) -> None: ...
+
     def put_aside(self, record: LeaseRecord, new_name: str) -> str | None:
         Path(record.path).rename(self.trash / record.id)
         return None

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from andon.agent.workspaces.keeper import AT_MOST, Keeper
+from andon.agent.workspaces.keeper import AT_MOST, MEASURED_WITHIN_S, Keeper
 from andon.agent.workspaces.parts import CannotBegin, Found, Made
 from andon.model.rails import RailMode
 from andon.model.wire import JobWord, SyncAnswer
@@ -56,6 +56,8 @@ class Places:
         self.trashed: list[str] = []
         self.locked: set[str] = set()
         self.space = False
+        self.unmeasured: set[str] = set()
+        self.asked = 0
 
     def make(self, slot: int, claim: str | None, name: str, process: JobProcess) -> Made:
         assert name not in self.there
@@ -75,7 +77,13 @@ class Places:
         return frozenset(one.id for one in over) if self.space else frozenset()
 
     def size_of(self, record: LeaseRecord) -> int | None:
-        return None
+        return None if self.is_unmeasured(record) else 512
+
+    def is_unmeasured(self, record: LeaseRecord) -> bool:
+        return record.id in self.unmeasured
+
+    def measure_soon(self) -> None:
+        self.asked += 1
 
 
 class Remover:
@@ -241,6 +249,32 @@ def test_a_failed_job_leaves_its_directory_for_a_day_or_until_space_is_needed(st
     stage.places.space = True
     stage.look()
     assert stage.places.trashed == [one.id, other.id]
+
+
+def test_it_is_measured_before_it_goes_but_not_waited_for_for_ever(stage: Stage) -> None:
+    """What a kind of job writes is learnt from this (R51)."""
+    first, second = stage.begin(7, 1), stage.begin(7, 2, "test")
+    stage.places.unmeasured = {first.id, second.id}
+    stage.kernel.alive.clear()
+    stage.hear({"7": "completed"}, {first.id: "success", second.id: "success"})
+    stage.look(3)
+    assert stage.state(first) is WorkspaceState.DEAD and stage.places.asked > 0
+    assert "measured first" in stage.keeper.reports()[0].held_by[0]
+    stage.places.unmeasured = {second.id}
+    stage.look()
+    assert stage.state(first) is None and stage.state(second) is WorkspaceState.DEAD
+    stage.kernel.up += MEASURED_WITHIN_S
+    stage.look()
+    assert stage.state(second) is None
+
+
+def test_where_room_is_needed_nothing_waits_for_being_measured(stage: Stage) -> None:
+    one = stage.begin(7, 1)
+    stage.places.unmeasured, stage.places.space = {one.id}, True
+    stage.kernel.alive.clear()
+    stage.hear({"7": "completed"}, {one.id: "failure"})
+    stage.look(3)
+    assert stage.state(one) is None
 
 
 @pytest.mark.parametrize("days", [400, -400])

@@ -31,7 +31,9 @@ class Evictions:
         journal: DeletionJournal,
         size_of: Callable[[LeaseRecord], int | None],
         in_trash: Callable[[], Iterable[Path]],
+        measure_soon: Callable[[], None],
     ) -> None:
+        self._measure_soon = measure_soon
         self._marks, self._journal, self._size_of, self._in_trash = marks, journal, size_of, in_trash
         self._levels: dict[int, DiskLevel] = {}
         self._all_once = False
@@ -43,6 +45,14 @@ class Evictions:
     def size_of(self, record: LeaseRecord) -> int | None:
         """Bytes that it took when it was measured last."""
         return self._size_of(record)
+
+    def is_unmeasured(self, record: LeaseRecord) -> bool:
+        """Whether it is there, and was not measured yet."""
+        return self._size_of(record) is None and Path(record.path).is_dir()
+
+    def measure_soon(self) -> None:
+        """Something waits for being measured."""
+        self._measure_soon()
 
     def wanted(self, over: tuple[LeaseRecord, ...]) -> frozenset[str]:
         """The ids of those that must go, of these whose runs are over."""

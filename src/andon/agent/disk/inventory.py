@@ -55,7 +55,11 @@ class Inventory:
     def take(self) -> tuple[Owned, ...]:
         """All of it, sizes left out. Blocks a little: some hundred looks at directories."""
         records = {record.path: record for record in self._records()}
-        return tuple(one for each in self._parts(records) for one in each)
+        found = tuple(one for each in self._parts(records) for one in each)
+        # Those in the work folder of a claim's runner lie in what is accounted for as a whole.
+        within = records.keys() - {str(one.path) for one in found}
+        more = (one for path in sorted(within) for one in _owned(Path(path), _of_workspaces(Path(path), records)))
+        return (*found, *more)
 
     def _parts(self, records: Mapping[str, LeaseRecord]) -> Iterator[Iterator[Owned]]:
         root = self._root

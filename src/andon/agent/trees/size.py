@@ -23,6 +23,9 @@ def tree_size(path: Path, *, go_on: Callable[[], bool] = lambda: True) -> int:
     free is told by the filesystem alone (host-facts.md 2.3). What cannot be read does not count. `go_on` is asked
     for each directory. Raises OSError where `path` cannot be opened, and Broken.
     """
+    itself = path.lstat()
+    if not stat.S_ISDIR(itself.st_mode):
+        return itself.st_blocks * _BLOCK
     top = os.open(path, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         return os.fstat(top).st_blocks * _BLOCK + _Sum(go_on).of(top, 0)

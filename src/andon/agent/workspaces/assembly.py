@@ -152,7 +152,8 @@ async def workspaces_of(
     ended = Nudges()
     watch = LeaseWatch(ended)
     inventory = Inventory(root, table.records, live_claims, adopted_works)
-    sizes = Measurer(lambda: to_measure(inventory.take()), changed=changed, clock=clock, log=log)
+    measured = Nudges()
+    sizes = Measurer(lambda: to_measure(inventory.take()), changed=measured, clock=clock, log=log)
 
     def size_of(record: LeaseRecord) -> int | None:
         return sizes.size_of(Path(record.path), (record.device, record.inode))
@@ -165,7 +166,7 @@ async def workspaces_of(
         clock=clock,
         log=log,
     )
-    evictions = Evictions(agent.disk, journal, size_of, emptier.waiting)
+    evictions = Evictions(agent.disk, journal, size_of, emptier.waiting, sizes.loop.nudge)
     look_for_gone = Nudges()
 
     def of_workspaces() -> None:
@@ -197,6 +198,13 @@ async def workspaces_of(
         log=log,
     )
     ended.to = keeper.loop.nudge
+
+    def of_sizes() -> None:
+        # One that waited for it may go now; and the report of it is another.
+        keeper.loop.nudge()
+        changed()
+
+    measured.to = of_sizes
     account = Account(
         inventory,
         sizes.size_of,

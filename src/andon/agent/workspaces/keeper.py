@@ -28,6 +28,8 @@ from andon.runtime.loop import Loop
 
 LOOK_S = 15.0
 """Between two looks when nothing nudges."""
+MEASURED_WITHIN_S = 60.0
+"""How long a workspace that may go waits for being measured (R51); one whose room is needed does not wait."""
 AT_MOST = 20
 """Workspaces that one look takes away: a wrong word about many runs at once costs few of them (R31)."""
 BY_KEEPER, BY_GUARD = "agent:keeper", "agent:guard"
@@ -260,6 +262,10 @@ class Keeper:
             would = "would go now, and" if self._guard() == "observe" else "stays, for"
             self._reasons[record.id] = (f"{reason}; it {would} the guard is switched to {self._guard()}",)
             return
+        if not step.for_space and self._is_to_be_measured(record):
+            self._reasons[record.id] = ("it is measured first, so that what its kind of job writes is known",)
+            self._space.measure_soon()
+            return
         if self._left <= 0:
             self._reasons[record.id] = (f"{AT_MOST} others went in this look; it goes in the next",)
             self.loop.nudge()
@@ -272,6 +278,11 @@ class Keeper:
         self._left -= 1
         self._reasons.pop(record.id, None)
         self._log.info("workspace.trashed", workspace=record.id, path=record.path, reason=reason)
+
+    def _is_to_be_measured(self, record: LeaseRecord) -> bool:
+        """Not for long: what cannot be measured goes unmeasured."""
+        dead_for = self._kernel.up_s() - (record.dead_up_s or 0.0)
+        return dead_for < MEASURED_WITHIN_S and self._space.is_unmeasured(record)
 
     def _by_id(self) -> dict[str, LeaseRecord]:
         return {record.id: record for record in self._records.records()}

@@ -66,6 +66,14 @@ class Space(Protocol):
         """Bytes that it took when it was measured last; None: it was not yet."""
         ...
 
+    def is_unmeasured(self, record: LeaseRecord) -> bool:
+        """Whether it is there, and was not measured yet."""
+        ...
+
+    def measure_soon(self) -> None:
+        """Something waits for being measured."""
+        ...
+
 
 class Remover(Protocol):
     """Takes a workspace away."""
