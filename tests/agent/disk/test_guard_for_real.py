@@ -22,7 +22,8 @@ from andon.rules.disk_marks import mark_of
 from andon.runtime.clock import SystemClock, seconds_since_boot
 from andon.runtime.logging import logger
 from andon.runtime.loop import Nudge
-from tests.support.loop_filesystems import fill, give_back, loop_filesystem
+from andon.sim.stage.loop_filesystem import fill, give_back
+from tests.support.loop_filesystems import loop_filesystem
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounting a filesystem needs root")
 LOG = logger("agent")
