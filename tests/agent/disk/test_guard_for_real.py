@@ -160,6 +160,18 @@ def test_the_ballast_is_room_at_once(filesystem: Path) -> None:
     assert ballast.drop() == 0
 
 
+def test_what_the_ballast_had_shows_at_once(filesystem: Path) -> None:
+    """xfs shows what an unlinked file had when it comes round to that: the levels go by what shows."""
+    ballast, shown = Ballast(filesystem / "ballast", LOG), []
+    for _ in range(8):
+        ballast.make(128 * MIB)
+        _settle(filesystem)
+        before = room_at(filesystem).free
+        ballast.drop()
+        shown.append((room_at(filesystem).free - before) // MIB)
+    assert min(shown) >= 120, shown
+
+
 def test_a_ballast_is_whole_or_not_there(filesystem: Path) -> None:
     ballast = Ballast(filesystem / "ballast", LOG)
     with pytest.raises(OSError) as raised:
