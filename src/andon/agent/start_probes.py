@@ -61,9 +61,13 @@ class StartProbes:
     def why_not_ready(self, slot: int) -> str | None:
         """Why nothing starts there; None: its last proof passed."""
         proof = self._proofs.get(slot)
-        if proof is not None and proof.failed is not None:
+        if proof is None:
+            # A slot that came meanwhile (an adopted runner that becomes a JIT slot) waits for no timer.
+            self.loop.nudge()
+            return NOT_TRIED
+        if proof.failed is not None:
             return proof.failed.reason
-        return NOT_TRIED if proof is None or proof.passed_at is None else None
+        return NOT_TRIED if proof.passed_at is None else None
 
     async def admit(self, slot: Slot) -> str | None:
         """Right before a start: tries it where the last proof is old, or failed."""

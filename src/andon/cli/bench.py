@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def bench(
-    name: Literal["agent", "api", "dispatch", "hook", "ingest", "lease", "start"],
+    name: Literal["agent", "api", "disk", "dispatch", "hook", "ingest", "lease", "start"],
     *,
     rounds: Annotated[
         int | None,
         Parameter(
             help="Minutes (agent: 10), hours (api: 2), pairs of transactions, hooks or bursts (dispatch: 60, "
-            "hook: 60, ingest: 5) or jobs (lease: 300, start: 200)."
+            "hook: 60, ingest: 5), times (disk: 5) or jobs (lease: 300, start: 200)."
         ),
     ] = None,
     database: Annotated[
@@ -37,11 +37,11 @@ def bench(
     json: Json = False,
 ) -> int:
     """Runs a benchmark: `agent` (what an idle one costs its host), `api` (calls that GitHub counts, on virtual
-    time), `dispatch` (one transaction of 50 claims, on SQLite against a bare group commit, on PostgreSQL
-    beside pgqueuer and procrastinate), `hook` (what a job waits for before its first step, beside a bare
-    interpreter), `ingest` (durable webhooks a second beside a bare receiver), `lease` (a job's own directory
-    on a busy host, beside a bare answer) or `start` (webhook received to job process started, and memory at
-    rest)."""
+    time), `disk` (how fast there is room on a full ext4, xfs and btrfs; needs root), `dispatch` (one transaction
+    of 50 claims, on SQLite against a bare group commit, on PostgreSQL beside pgqueuer and procrastinate), `hook`
+    (what a job waits for before its first step, beside a bare interpreter), `ingest` (durable webhooks a second
+    beside a bare receiver), `lease` (a job's own directory on a busy host, beside a bare answer) or `start`
+    (webhook received to job process started, and memory at rest)."""
     if rounds is not None and rounds < 1:
         raise Refused(f"--rounds {rounds}: nothing would be measured. Give 1 or more.")
     clock = SystemClock()
@@ -74,6 +74,10 @@ async def _bench(
     # Imported on call: the base install has neither the store nor a server to measure.
     if name == "dispatch":
         return await _dispatch(database, rounds or 60, clock, say)
+    if name == "disk":
+        from andon.sim.bench.disk import bench_disk
+
+        return await bench_disk(rounds=rounds or 5, clock=clock, say=say)
     if name == "ingest":
         from andon.sim.bench.ingest import Counts, bench_ingest
 

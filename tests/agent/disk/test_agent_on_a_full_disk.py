@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loop_filesystems import fill, give_back, loop_filesystem
+from andon.sim.stage.loop_filesystem import fill, give_back
+from tests.support.loop_filesystems import loop_filesystem
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounting a filesystem needs root")
 MARKS = {"soft_percent": 15, "hard_percent": 10, "emergency_percent": 4}

@@ -18,7 +18,8 @@ from andon.agent.process_identity import boot_id
 from andon.agent.slot_table import Slot
 from andon.agent.start_probe import FOLDER, Failed, clear_left, try_start
 from andon.runtime.clock import SystemClock
-from tests.support.loop_filesystems import fill, loop_filesystem
+from andon.sim.stage.loop_filesystem import fill
+from tests.support.loop_filesystems import loop_filesystem
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounts, cgroups and users need root")
 Until = Callable[[Callable[[], object], str], None]

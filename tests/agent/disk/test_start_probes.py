@@ -160,6 +160,19 @@ def test_beside_a_try_that_still_hangs_no_other_is_started() -> None:
     play(story)
 
 
+def test_a_slot_that_came_meanwhile_is_tried_at_once() -> None:
+    async def story(host: Host) -> None:
+        await host.look()
+        host.slots = (*host.slots, Slot(number=1000, pool="p", command=("x",)))
+        seen = host.probes.loop.nudge.version
+        assert host.probes.why_not_ready(0) is None and host.probes.loop.nudge.version == seen
+        assert host.probes.why_not_ready(1000) == NOT_TRIED and host.probes.loop.nudge.version > seen
+        await host.look()
+        assert host.tried == [1000] and host.probes.why_not_ready(1000) is None
+
+    play(story)
+
+
 def test_a_slot_that_went_is_forgotten() -> None:
     async def story(host: Host) -> None:
         host.answers[2] = BROKEN

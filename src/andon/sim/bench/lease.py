@@ -8,11 +8,9 @@ is over at once, so that the keeper looks, and moves directories away, while the
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import msgspec
@@ -20,6 +18,7 @@ import msgspec
 from andon.runtime.clock import Clock
 from andon.runtime.errors import AndonError
 from andon.sim.bench import lease_runner
+from andon.sim.bench.crowd import crowd
 from andon.sim.bench.figures import Figure, Result, figure, percentile
 from andon.sim.bench.processor import busy
 from andon.sim.stage.agent import staged_agent
@@ -35,7 +34,7 @@ async def bench_lease(
     """`rounds` jobs, each asking the agent and then a bare server."""
     load = busy()
     command = (sys.executable, "-I", "-S", str(Path(lease_runner.__file__)))
-    with _foreign(processes):
+    with crowd(processes):
         async with (
             _bare_server() as bare,
             staged_agent(slots=held + 1, command=command, clock=clock, held_s=25.0) as agent,
@@ -71,18 +70,6 @@ async def bench_lease(
 
 def _of(name: str, value: float, all_of: list[float], bound: float | None) -> Figure:
     return Figure(name=name, value=value, unit="ms", low=min(all_of), high=max(all_of), bound=bound, at_least=False)
-
-
-@contextlib.contextmanager
-def _foreign(many: int) -> Generator[None]:
-    """So many processes that do nothing."""
-    pids = [os.posix_spawn("/bin/sleep", ["sleep", "100000"], {}) for _ in range(many)]
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
 
 
 @contextlib.asynccontextmanager
