@@ -69,7 +69,7 @@ def _replace(tx: Tx, host: Host, told: dict[str, DiskReport]) -> None:
         _COUNT.run(tx.connection, of_host=host.name, disks=len(rows))
     before = {mount: (each.level, each.admits, each.slots) for mount, each in known.items()}
     if before != {row.mount: (row.level, row.admits, row.slots) for row in rows}:
-        tx.nudges |= {"pages", "dispatch"}
+        tx.nudges |= {"pages", "dispatch", "withheld"}
     elif any(row.free - row.floor > known[row.mount].free - known[row.mount].floor for row in rows):
         # A job may wait for just this.
         tx.nudges.add("dispatch")
