@@ -148,7 +148,6 @@ def a_host(**changes: Any) -> Host:
         "version": "1",
         "boot_id": "b",
         "seq": 1,
-        "disk": (),
         "enrolled_at": START,
         **changes,
     }
