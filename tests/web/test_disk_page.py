@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from andon.model.disk import DiskLevel, DiskReport
 from andon.model.incident_kinds import IncidentCode
 from andon.rules.disk_incidents import disk_findings
-from andon.store import incidents
+from andon.store import fleet_views, incidents
 from andon.store.disk_facts import disk_situation
 from andon.store.disk_views import mount_of
 from andon.store.disks import Sample
@@ -142,6 +142,23 @@ def test_many_samples_are_thinned_and_the_least_room_is_kept() -> None:
 )
 def test_a_deletion_belongs_to_the_nearest_mount_above_it(path: str, mount: str) -> None:
     assert mount_of(path, ["/", "/srv/a"]) == mount
+
+
+def test_an_open_page_follows_levels_at_once_and_numbers_with_each_sample(fleet: PageFleet) -> None:
+    def mark() -> str:
+        return read(fleet.store, fleet_views.change_mark)
+
+    fleet.host("host-a", disk=(DiskReport(mount="/", total=9, free=8),))
+    before = mark()
+    fleet.clock.advance(60)
+    fleet.report("host-a", disk=(DiskReport(mount="/", total=9, free=7),))
+    assert mark() == before
+    fleet.report("host-a", disk=(DiskReport(mount="/", total=9, free=7, level=DiskLevel.SOFT),))
+    assert mark() != before
+    before = mark()
+    fleet.clock.advance(600)
+    fleet.report("host-a", disk=(DiskReport(mount="/", total=9, free=6, level=DiskLevel.SOFT),))
+    assert mark() != before
 
 
 def test_the_board_tells_a_short_disk_once(fleet: PageFleet) -> None:

@@ -61,6 +61,8 @@ def _replace(tx: Tx, host: Host, told: dict[str, DiskReport]) -> None:
     rows = [_row(host.name, each, known.get(mount), tx.now) for mount, each in told.items()]
     due = [row for row in rows if row.sampled_at is None or abs(tx.now - row.sampled_at) >= SAMPLED_EVERY]
     insert_new(tx.connection, disk_samples, [_sample(row, tx.now) for row in due])
+    if due:
+        tx.nudges.add("pages")
     kept = [msgspec.structs.replace(row, sampled_at=tx.now) if row in due else row for row in rows]
     upsert_all(tx.connection, disks, [to_columns(row) for row in kept], key=("host", "mount"))
     for mount in known.keys() - told.keys():
