@@ -8,12 +8,16 @@ from andon.github.client import GitHub
 from andon.loops.liveness import Registrations
 from andon.loops.withhold import Withhold
 from andon.model.config import Owner
+from andon.model.disk import DiskReport
+from andon.model.rails import Rail
 from andon.model.wire import SlotReport, SlotState
 from andon.rules.withholding import LOOKED_AT_AGAIN, PARKING, TRIED_FOR
 from andon.sim.sandbox.control import post
-from andon.store import hosts, journal, withheld
+from andon.store import adopted_slots, hosts, journal, withheld
 from andon.store.apply_sync import wishes
 from andon.store.host_intents import change_intent
+from andon.store.rail_gate import switch
+from andon.store.rails import note_mode
 from tests.support.builders import a_config, a_pool, idle
 
 NAME = "build-7"
@@ -42,9 +46,11 @@ async def adopt(world: Any, scope: str = "acme/app", **registered: Any) -> Any:
     return runner
 
 
+SLOT = SlotReport(slot=7, kind="adopted", pool="", state=SlotState.IDLE, runner=NAME)
+
+
 async def report(world: Any) -> None:
-    slot = SlotReport(slot=7, kind="adopted", pool="", state=SlotState.IDLE, runner=NAME)
-    await world.report(idle(0), slot)
+    await world.report(idle(0), SLOT)
 
 
 async def intend(world: Any, event: str) -> None:
@@ -334,6 +340,38 @@ def test_a_registration_that_is_gone_is_let_go(play: Any) -> None:
         await intend(world, "uncordon")
         await loop.run_once()
         assert await rows(world) == ()
+
+    play(story, a_fleet())
+
+
+def test_one_whose_disk_takes_no_job_is_withheld_while_it_does_not(play: Any) -> None:
+    """S2: nothing is minted there, and a persistent runner would go on taking jobs onto a full disk."""
+
+    async def story(world: Any) -> None:
+        runner, loop = await adopt(world), Withhold(world.fleet)
+
+        async def tell(admits: bool, *slots: int) -> None:
+            disk = DiskReport(mount="/data", total=100, free=1, admits=admits, slots=slots)
+            await world.report(idle(0), SLOT, disk=(disk,))
+
+        await world.store.write(lambda tx: note_mode(tx, "act"))
+        await tell(False, 0, 1)
+        await loop.run_once()
+        assert await rows(world) == (), "another filesystem than its own"
+        for mode, left in (("observe", True), ("act", False)):
+            await world.store.write(lambda tx, m=mode: switch(tx, Rail.GUARD, m, reason="a look", fleet="act"))
+            await tell(False, 0, 7)
+            await loop.run_once()
+            assert ("gpu" in set(runner.labels)) is left, mode
+            takers = await world.store.read(lambda connection: adopted_slots.takers(connection, world.clock.now()))
+            assert bool(takers) is left, "no job is left to one that gets none"
+        await intend(world, "cordon")
+        await intend(world, "uncordon")
+        await loop.run_once()
+        assert "gpu" not in set(runner.labels), "a cordon that ends gives back no room"
+        await tell(True, 0, 7)
+        await loop.run_once()
+        assert {"gpu", "Big"} <= set(runner.labels) and await rows(world) == ()
 
     play(story, a_fleet())
 

@@ -1,5 +1,6 @@
 """What jobs wrote is learnt by kind of job and by pool, from the workspaces that hosts tell of (R51)."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import func, select
 
 from andon.model.nouns import Host
 from andon.model.wire import LeaseReport
-from andon.rules.growth import UNHEARD_OF, Basis, Expected, Growth
+from andon.rules.growth import UNHEARD_OF, Basis, Expected, Growth, p95
 from andon.store import claims, hosts
 from andon.store.apply_news import apply_job_news
 from andon.store.apply_sync import apply_report
@@ -137,3 +138,25 @@ def test_old_sizes_go(store: Store, clock: Any) -> None:
         for table in ("growth_samples", "growth")
     ]
     assert gone == [1, 2] and how_many(store) == 0
+
+
+def test_what_is_learnt_is_what_the_sizes_say(store: Store, clock: Any) -> None:
+    """By chance, and worked out again from the sizes that are kept (R11)."""
+    rng = Random(7)
+    for number in range(120):
+        clock.advance(1)
+        leases = [
+            a_lease(f"l-{number}-{n}", bytes=rng.randrange(10**6), job=rng.choice("xyz"), slot=rng.choice([0, 1]))
+            for n in range(rng.randrange(1, 3))
+        ]
+        tell(store, *leases)
+    kept = rows(store, select(growth_samples).order_by(growth_samples.c.at.desc(), growth_samples.c.lease))
+    for row in rows(store, select(growth)):
+        of_kind = [
+            each["bytes"]
+            for each in kept
+            if each["pool"] == row["pool"]
+            and (not row["job_key"] or (each["repository"], each["job_key"]) == (row["repository"], row["job_key"]))
+        ]
+        assert row["p95"] == p95(of_kind[: 200 if not row["job_key"] else 50]), row
+    assert len(rows(store, select(growth))) == 8

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, inspect, text
 
 from andon.runtime.errors import Refused
 from andon.sim.stage.postgres import PostgresServer
-from andon.store import hosts
+from andon.store import claims, disks, hosts
 from andon.store.migrate import migrate
 from andon.store.postgres import postgres_engine
 from andon.store.schema import metadata
@@ -89,6 +89,33 @@ def test_slots_with_work_on_them_come_through_and_rest_from_nothing(empty: Engin
         (slot,) = hosts.all_slots(connection)
     assert (slot.state, slot.claim, slot.generation) == ("running", "clm_1", 3)
     assert (slot.failed_starts, slot.rests_until) == (0, None)
+
+
+def test_hosts_with_work_come_through_and_tell_of_no_disk(empty: Engine) -> None:
+    """0007 -> 0008 while runners are at work; a version that knows no `disks` still enrols hosts beside the new one."""
+    config = AlembicConfig()
+    config.set_main_option("script_location", "src/andon/store/migrations")
+    old = (
+        "INSERT INTO hosts (name, intent, observed, seq, disk, enrolled_at)"
+        " VALUES (:name, 'open', 'reporting', 7, :d, 0)"
+    )
+    busy = (
+        "INSERT INTO claims (id, job_id, owner, repository, pool, host, slot, state, generation, runner_name,"
+        " created_at, since) VALUES ('clm_1', 1, 'acme', 'acme/app', 'linux', 'host-a', 0, 'busy', 3, 'r-1', 0, 0)"
+    )
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        connection.execute(text(old), {"name": "host-a", "d": '[{"mount":"/"}]'})
+        connection.execute(text(busy))
+    assert migrate(empty, "a.db") == "0007"
+    with empty.begin() as connection:
+        connection.execute(text(old), {"name": "host-b", "d": "[]"})
+        found = hosts.all_hosts(connection)
+        (claim,) = claims.live_claims(connection)
+        assert disks.all_disks(connection) == []
+    assert [(host.name, host.seq, host.disks) for host in found] == [("host-a", 7, 0), ("host-b", 7, 0)]
+    assert (claim.id, claim.generation, claim.state.value) == ("clm_1", 3, "busy")
 
 
 def test_a_database_of_a_newer_version_is_refused_in_one_sentence(empty: Engine) -> None:

@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from andon.model.disk import DiskReport
+from andon.model.disk import DiskLevel, DiskReport
+from andon.model.incident_kinds import IncidentCode
+from andon.rules.disk_incidents import disk_findings
+from andon.store import fleet_views, incidents
+from andon.store.disk_facts import disk_situation
 from andon.store.disk_views import mount_of
 from andon.store.disks import Sample
 from andon.web.disk_picture import GAP, MOST_POINTS, ORDER, bar, parts, picture
 from tests.support.builders import START, at
+from tests.support.running import read
 from tests.web.page_fleet import PageFleet, fill_disks
 from tests.web.test_pages import HOSTILE, Parsed, words_of
 
@@ -137,3 +142,34 @@ def test_many_samples_are_thinned_and_the_least_room_is_kept() -> None:
 )
 def test_a_deletion_belongs_to_the_nearest_mount_above_it(path: str, mount: str) -> None:
     assert mount_of(path, ["/", "/srv/a"]) == mount
+
+
+def test_an_open_page_follows_levels_at_once_and_numbers_with_each_sample(fleet: PageFleet) -> None:
+    def mark() -> str:
+        return read(fleet.store, fleet_views.change_mark)
+
+    fleet.host("host-a", disk=(DiskReport(mount="/", total=9, free=8),))
+    before = mark()
+    fleet.clock.advance(60)
+    fleet.report("host-a", disk=(DiskReport(mount="/", total=9, free=7),))
+    assert mark() == before
+    fleet.report("host-a", disk=(DiskReport(mount="/", total=9, free=7, level=DiskLevel.SOFT),))
+    assert mark() != before
+    before = mark()
+    fleet.clock.advance(600)
+    fleet.report("host-a", disk=(DiskReport(mount="/", total=9, free=6, level=DiskLevel.SOFT),))
+    assert mark() != before
+
+
+def test_the_board_tells_a_short_disk_once(fleet: PageFleet) -> None:
+    fill_disks(fleet, days=0.3)
+    fleet.report("host-a", disk=(DiskReport(mount="/data", total=100 * GIB, free=GIB, level=DiskLevel.HARD),))
+    assert "Disk on host-a is at the hard limit." in words_of(fleet.get("/").text)
+    situation = read(fleet.store, lambda connection: disk_situation(connection, fleet.clock.now()))
+    (found,) = (each for each in disk_findings(situation) if each.code is IncidentCode.DISK_HARD)
+    fleet.do(lambda tx: incidents.open_once(tx, found, caused_by=None))
+    text = words_of(fleet.get("/").text)
+    assert "/data of host host-a is below its hard mark: 1.0 GiB of 100.0 GiB are free" in text
+    assert "is at the hard limit" not in text
+    assert "/data of host host-a" in words_of(fleet.get("/hosts/host-a").text), "and on the host's page"
+    assert "/data of host host-a" not in words_of(fleet.get("/hosts/host-b").text)

@@ -35,6 +35,11 @@ _STYLES = {
     "unavailable": "red",
     "stranded": "bold red",
     "unserved_label": "bold red",
+    "no_disk": "bold red",
+    "ok": "green",
+    "soft": "yellow",
+    "hard": "bold red",
+    "emergency": "bold red",
 }
 Cell = str | Text
 

@@ -23,7 +23,7 @@ from andon.store.prepared import Prepared
 from andon.store.rows import to_struct
 from andon.store.schema import ADOPTED, NOT_OVER, hosts, jobs, registrations, slots
 from andon.store.transaction import Tx
-from andon.store.withheld import runners_withheld
+from andon.store.withheld import runners_withheld, short_of_room
 
 READ_LATELY = timedelta(minutes=15)
 """A list that was read longer ago says nothing of now."""
@@ -63,7 +63,7 @@ _NAMES = Prepared(select(slots.c.runner).where(ADOPTED, slots.c.runner.is_not(No
 
 
 def takers(connection: Connection, now: datetime) -> tuple[Taker, ...]:
-    """Adopted slots that stand idle, of open hosts that report."""
+    """Adopted slots that stand idle, of open hosts that report, and have room for a job."""
     found = [
         Taker(host=host, slot=slot, pool=pool, runner=runner, owner=owner, repository=repository, idle_since=since)
         for host, slot, pool, runner, owner, repository, since in _TAKERS.all(
@@ -72,9 +72,13 @@ def takers(connection: Connection, now: datetime) -> tuple[Taker, ...]:
     ]
     if not found:
         return ()
-    twice = _twice(connection)
+    twice, short = _twice(connection), short_of_room(connection)
     listed = Counter(each.runner for each in found)
-    return tuple(each for each in found if each.runner not in twice and listed[each.runner] == 1)
+    return tuple(
+        each
+        for each in found
+        if each.runner not in twice and listed[each.runner] == 1 and (each.host, each.slot) not in short
+    )
 
 
 def by_pool(connection: Connection) -> Counter[str]:

@@ -104,12 +104,12 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     growth: Growth
 
 
-def for_people(connection: Connection) -> Room | None:
-    """None: no host tells of its filesystems."""
+def for_people(connection: Connection, *, waiting: bool = True) -> Room | None:
+    """None: no host tells of its filesystems. Without `waiting` nothing is known of jobs that wait."""
     if connection.execute(_TELLS.limit(1)).first() is None:
         return None
     claimed, at_work = _CLAIMED.structs(connection), _AT_WORK.structs(connection)
-    queued = {repository for (repository,) in _QUEUED_IN.all(connection)}
+    queued = {repository for (repository,) in _QUEUED_IN.all(connection)} if waiting else set[str]()
     known = growth_of(connection, _repositories(claimed, at_work) | queued)
     return Room(rooms=Rooms(_facts(connection, claimed, at_work, known)), growth=known)
 

@@ -60,7 +60,7 @@ def deletion_view(each: KeptDeletion) -> DeletionView:
 
 
 def _reserved(connection: Connection) -> dict[tuple[str, str], int]:
-    room = disk_facts.for_people(connection)
+    room = disk_facts.for_people(connection, waiting=False)
     return {} if room is None else room.rooms.reserved()
 
 

@@ -61,6 +61,8 @@ def _replace(tx: Tx, host: Host, told: dict[str, DiskReport]) -> None:
     rows = [_row(host.name, each, known.get(mount), tx.now) for mount, each in told.items()]
     due = [row for row in rows if row.sampled_at is None or abs(tx.now - row.sampled_at) >= SAMPLED_EVERY]
     insert_new(tx.connection, disk_samples, [_sample(row, tx.now) for row in due])
+    if due:
+        tx.nudges.add("pages")
     kept = [msgspec.structs.replace(row, sampled_at=tx.now) if row in due else row for row in rows]
     upsert_all(tx.connection, disks, [to_columns(row) for row in kept], key=("host", "mount"))
     for mount in known.keys() - told.keys():
@@ -69,7 +71,7 @@ def _replace(tx: Tx, host: Host, told: dict[str, DiskReport]) -> None:
         _COUNT.run(tx.connection, of_host=host.name, disks=len(rows))
     before = {mount: (each.level, each.admits, each.slots) for mount, each in known.items()}
     if before != {row.mount: (row.level, row.admits, row.slots) for row in rows}:
-        tx.nudges |= {"pages", "dispatch"}
+        tx.nudges |= {"pages", "dispatch", "withheld"}
     elif any(row.free - row.floor > known[row.mount].free - known[row.mount].floor for row in rows):
         # A job may wait for just this.
         tx.nudges.add("dispatch")

@@ -228,9 +228,11 @@ def change_mark(connection: Connection) -> str:
     since = connection.execute(select(func.max(slots_table.c.since, type_=slots_table.c.since.type))).scalar_one()
     slots = connection.execute(select(func.count()).select_from(slots_table)).scalar_one()
     known = connection.execute(select(func.count()).select_from(hosts_table)).scalar_one()
-    level = disks_table.c.level_since
-    levels = connection.execute(select(func.count(), func.max(level, type_=level.type))).one()
+    # Not each number that a host tells: open pages follow levels at once, and the rest with each sample that is kept.
+    level, sample = disks_table.c.level_since, disks_table.c.sampled_at
+    newest = func.max(level, type_=level.type), func.max(sample, type_=sample.type)
+    levels = connection.execute(select(func.count(), *newest)).one()
     told = workspaces_table.c.seen_at
     held = connection.execute(select(func.count(), func.max(told, type_=told.type))).one()
-    disks = f"{levels[0]}/{levels[1] or ''}"
+    disks = f"{levels[0]}/{levels[1] or ''}/{levels[2] or ''}"
     return f"{line}/{since.isoformat() if since else ''}/{slots}/{known}/{held[0]}/{held[1] or ''}/{disks}"

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 
 from andon.model.config import Mode
 from andon.model.journal import Entry
+from andon.model.rails import Rail
 from andon.rules.rails import RAILS, rails_of
 from andon.store import claims
 from andon.store.bulk import insert_new
@@ -121,6 +122,14 @@ def note_mode(tx: Tx, mode: Mode) -> bool:
         )
     )
     return True
+
+
+def acts_by_what_is_kept(connection: Connection, rail: Rail) -> bool:
+    """Whether the rail acts by the last start's configuration and the operator's switch, for who has no configuration
+    at hand. Where no start was noted it does not."""
+    mode = connection.execute(select(meta.c.value).where(meta.c.name == _MODE)).scalar_one_or_none()
+    switch = connection.execute(select(rails.c.switch).where(rails.c.rail == rail.value)).scalar_one_or_none()
+    return mode == "act" and switch in (None, "act")
 
 
 def mode_since(connection: Connection) -> datetime | None:

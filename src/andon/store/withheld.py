@@ -1,7 +1,9 @@
-"""Adopted runners of slots that are not open: what is wanted of each, and what was taken from it at GitHub.
+"""Adopted runners of slots that are not open or have no room: what is wanted of each, and what was taken from it at
+GitHub.
 
-The rows follow the slots' intents (level-triggered), so that nothing that was taken is ever forgotten: a slot that
-is opened, or is adopted no more, gets it back. A fleet without adopted slots pays for two looks into nothing.
+The rows follow the slots' intents and the levels of their disks (level-triggered), so that nothing that was taken is
+ever forgotten: a slot that is opened, or is adopted no more, gets it back. A fleet without adopted slots pays for two
+looks into nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,11 +14,13 @@ from sqlalchemy import Connection, and_, delete, select
 
 from andon.model.host_states import Intent
 from andon.model.journal import Entry
+from andon.model.rails import Rail
 from andon.model.withheld import Stage, Withheld
 from andon.rules.withholding import TRIED_FOR
 from andon.store.prepared import Records
+from andon.store.rails import acts_by_what_is_kept
 from andon.store.rows import to_columns, to_struct
-from andon.store.schema import ADOPTED, hosts, slots, withheld_runners
+from andon.store.schema import ADOPTED, disks, hosts, slots, withheld_runners
 from andon.store.transaction import Tx
 from andon.store.upsert import upsert
 
@@ -102,11 +106,26 @@ def runners_withheld(connection: Connection, names: Iterable[str]) -> frozenset[
 
 
 def _closed(connection: Connection) -> dict[tuple[str, int], str]:
-    """Adopted slots that may get no job, with their runners' names."""
+    """Adopted slots that may get no job, with their runners' names: those that are not open, and those whose jobs
+    would have no room."""
     rows = connection.execute(
         select(slots.c.host, slots.c.slot, slots.c.runner, slots.c.intent, hosts.c.intent.label("of_host"))
         .join(hosts, hosts.c.name == slots.c.host)
         .where(ADOPTED, slots.c.runner.is_not(None))
-    )
+    ).all()
     is_open = Intent.OPEN.value
-    return {(row.host, row.slot): row.runner for row in rows if row.intent != is_open or row.of_host != is_open}
+    short = short_of_room(connection) if rows else frozenset[tuple[str, int]]()
+    return {
+        (row.host, row.slot): row.runner
+        for row in rows
+        if row.intent != is_open or row.of_host != is_open or (row.host, row.slot) in short
+    }
+
+
+def short_of_room(connection: Connection) -> frozenset[tuple[str, int]]:
+    """Slots that write to a filesystem that takes no job now, while the guard acts (host-facts.md 2.3): nothing is
+    minted on other slots there, and a persistent runner would go on taking jobs (S2)."""
+    found = connection.execute(select(disks.c.host, disks.c.slots).where(~disks.c.admits)).all()
+    if not found or not acts_by_what_is_kept(connection, Rail.GUARD):
+        return frozenset()
+    return frozenset((row.host, slot) for row in found for slot in row.slots)

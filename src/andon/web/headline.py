@@ -4,7 +4,7 @@ Pure: it looks at what the page shows anyway. Its text changes only when the mat
 running clock in it), because screen readers read it out on every change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,6 +15,7 @@ from andon.model.degraded import Degraded, DegradedCode
 from andon.model.incident_kinds import IncidentCode
 from andon.model.incident_states import IncidentState
 from andon.model.nouns import Incident
+from andon.rules.disk_incidents import host_of
 from andon.store.pauses import Pause
 from andon.store.rail_gate import Modes
 
@@ -64,7 +65,8 @@ def _silent(hosts: Sequence[HostView]) -> list[Finding]:
     return made
 
 
-def _slots(hosts: Sequence[HostView]) -> list[Finding]:
+def _slots(hosts: Sequence[HostView], told: Collection[str]) -> list[Finding]:
+    """`told`: hosts of whose disks an incident tells."""
     made: list[Finding] = []
     heard = [host for host in hosts if host.observed == "reporting"]
 
@@ -81,7 +83,7 @@ def _slots(hosts: Sequence[HostView]) -> list[Finding]:
             text = f"{count(number, 'slot')} on {_some([host.name for host in where])} {verb} {state}."
             made.append(Finding(lamp=lamp, text=text, href=_of_hosts(where)))
     for level, lamp in (("emergency", "red"), ("hard", "red"), ("soft", "amber")):
-        full = [host for host in heard if any(disk.level == level for disk in host.disk)]
+        full = [host for host in heard if host.name not in told and any(disk.level == level for disk in host.disk)]
         if full:
             text = f"Disk on {_some([host.name for host in full])} is at the {level} limit."
             made.append(Finding(lamp=lamp, text=text, href=_of_hosts(full)))
@@ -157,7 +159,8 @@ def findings(
     lost = any(each.code is IncidentCode.FLEET_SILENT and each.state is IncidentState.OPEN for each in incidents)
     # One cause is one sentence: a lost fleet is said once, not for each host again.
     made += [each for each in _silent(hosts) if not (lost and each.lamp == "red")]
-    made += _slots(hosts)
+    short = (each for each in incidents if each.code is IncidentCode.DISK_HARD and each.state is IncidentState.OPEN)
+    made += _slots(hosts, frozenset(host_of(each.subject_id) for each in short))
     for pause in sorted(pauses, key=lambda each: (each.owner, each.repository, each.pool)):
         if pause.until > now:
             whose = pause.repository or pause.owner

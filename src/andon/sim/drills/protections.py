@@ -101,7 +101,7 @@ def _one_after_the_other(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -
 
 
 def _anywhere(self: Any, job: dispatch.WaitingJob) -> dispatch.FreeSlot | None:
-    return self._take_next(job.pool)
+    return self._take_next(job)
 
 
 def _without_caps(snapshot: dispatch.Snapshot, policy: dispatch.Policy) -> tuple[dispatch.Decision, ...]:
