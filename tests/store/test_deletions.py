@@ -57,6 +57,12 @@ def test_told_again_it_is_the_same_deletion_and_counted_once(store: Store) -> No
     assert (first.at, first.told_at, first.bytes, first.lease) == (at(-5), START, 7, "x")
 
 
+def test_bytes_that_are_known_only_when_it_is_gone_are_added(store: Store) -> None:
+    tell(store, a_deletion(bytes=None), a_deletion("d-2"))
+    assert tell(store, a_deletion(bytes=9), a_deletion("d-2", bytes=99)) == {}
+    assert {each.id: each.bytes for each in kept(store)} == {"d-1": 9, "d-2": 7}, "what was known stands"
+
+
 def test_twice_in_one_report_is_once(store: Store) -> None:
     assert tell(store, a_deletion(), a_deletion()) == {"dead": 1}
     assert len(kept(store)) == 1

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from andon.model.disk import Deletion
 from andon.model.nouns import Host
 from andon.model.wire import LeaseReport
 from andon.rules.growth import UNHEARD_OF, Basis, Expected, Growth, p95
@@ -16,7 +17,7 @@ from andon.store.growth import growth_of
 from andon.store.retention import prune
 from andon.store.schema import growth, growth_samples
 from andon.store.transaction import Store, Tx
-from tests.support.builders import a_claim, a_config, a_report, idle, job_news
+from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news
 from tests.support.running import read, rows, write
 
 CONFIG = a_config()
@@ -34,11 +35,12 @@ def a_lease(id: str = "l-1", state: str = "dead", **changes: Any) -> LeaseReport
     return LeaseReport(**{**given, "repository": "Acme/App", **changes})
 
 
-def tell(store: Store, *leases: LeaseReport) -> None:
+def tell(store: Store, *leases: LeaseReport, deletions: tuple[Deletion, ...] = ()) -> None:
     def work(tx: Tx) -> None:
         known = hosts.get_host(tx.connection, "host-a")
         assert isinstance(known, Host)
-        apply_report(tx, known, a_report((idle(0), idle(1, "gpu")), leases=leases, seq=known.seq + 1), {})
+        slots = (idle(0), idle(1, "gpu"))
+        apply_report(tx, known, a_report(slots, leases=leases, seq=known.seq + 1, deletions=deletions), {})
 
     write(store, work)
 
@@ -78,6 +80,17 @@ def test_one_that_vanished_from_the_list_counts_with_what_was_told_of_it(store: 
     tell(store, a_lease(state="leased", bytes=4))
     tell(store)
     assert learnt(store).of_key("acme/app", "linux", "test") == kind(4)
+
+
+@pytest.mark.parametrize(("actor", "size"), [("agent:keeper", 5 * GIB), ("foreign", 4 * GIB)])
+def test_one_that_was_measured_last_counts_with_the_word_of_its_deletion(store: Store, actor: str, size: int) -> None:
+    """What somebody else deleted may be a part of it."""
+    tell(store, a_lease(bytes=4 * GIB))
+    gone = Deletion(
+        id="del_1", at=START, path="/p", path_class="dead", actor=actor, reason="r", bytes=5 * GIB, lease="l-1"
+    )
+    tell(store, deletions=(gone,))
+    assert learnt(store).of_key("acme/app", "linux", "test") == kind(size)
 
 
 def test_the_newest_fifty_of_a_kind_are_kept_and_the_others_forgotten(store: Store, clock: Any) -> None:

@@ -54,7 +54,9 @@ def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool
     disks.save(tx, host, request.disk, new_start=started)
     deleted = deletions.keep(tx, host.name, request.deletions) if request.deletions else Counter[str]()
     if request.leases is not None:
-        workspaces.save(tx, host, request.leases)
+        ours = (each for each in request.deletions if each.actor != deletions.FOREIGN)
+        taken = {each.lease: each.bytes for each in ours if each.lease is not None and each.bytes is not None}
+        workspaces.save(tx, host, request.leases, taken)
     vanished: Sequence[str] = ()
     if request.slots is not None:
         vanished = hosts.save_slots(tx, host.name, request.slots)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from andon.model.disk import Deletion, PathClass
 from andon.model.journal import Entry
 from andon.store.bulk import insert_new
 from andon.store.disk_tables import FOREIGN_DELETION, deletions
-from andon.store.prepared import Records
+from andon.store.prepared import Prepared, Records
 from andon.store.rows import to_struct
 from andon.store.transaction import Tx
 
@@ -44,19 +44,29 @@ class KeptDeletion(msgspec.Struct, frozen=True, kw_only=True):
 def keep(tx: Tx, host: str, told: Sequence[Deletion]) -> Counter[str]:
     """Keeps those that are new; gives how many those were, by class. A foreign one is journalled, too.
 
-    Whoever tells it again was not acknowledged, or not heard. One whose id is no good cannot be told from others
-    and is left out.
+    Whoever tells it again was not acknowledged, or not heard; or knows its bytes now, for what went into the trash is
+    measured when it is gone. One whose id is no good cannot be told from others and is left out.
     """
     named = {each.id: each for each in told if each.id and len(each.id) <= _LONGEST_ID}
     known = _known(tx.connection, host, list(named))
     new = [each for id, each in named.items() if id not in known]
     for at in range(0, len(new), _ONE_STATEMENT):
         insert_new(tx.connection, deletions, [_row(host, each, tx.now) for each in new[at : at + _ONE_STATEMENT]])
+    for id in sorted(known):
+        if named[id].bytes is not None:
+            _MEASURED.run(tx.connection, of_host=host, of_id=id, size=named[id].bytes)
     for each in new:
         if each.actor == FOREIGN:
             tx.record(_line(host, each))
             tx.nudges.add("pages")
     return Counter(PathClass(each.path_class).value for each in new)
+
+
+_MEASURED = Prepared(
+    update(deletions)
+    .where(deletions.c.host == bindparam("of_host"), deletions.c.id == bindparam("of_id"), deletions.c.bytes.is_(None))
+    .values(bytes=bindparam("size", type_=deletions.c.bytes.type))
+)
 
 
 def _known(connection: Connection, host: str, ids: Sequence[str]) -> set[str]:

@@ -4,8 +4,9 @@ A host's list is level-triggered: it replaces what was known of that host (inter
 a workspace is of is never stored: it follows from jobs and workspaces (R11).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
@@ -26,6 +27,7 @@ _INTEGER = 2**31
 _LONGEST = {"id": 200, "state": 40, "repository": 200, "job": 200, "runner": 200, "path": 4096}
 """Characters of a text; what is longer is cut: it comes from a job's environment."""
 _MOST_HOLDS = 20
+NOTHING_TAKEN: Mapping[str, int] = MappingProxyType({})
 _LONGEST_HOLD = 500
 
 # Made once: these run with the syncs of hosts that have workspaces.
@@ -57,9 +59,10 @@ _JOBS_OF_RUN = Records(select(*FACTS).where(jobs.c.run_id == bindparam("run")), 
 _ATTEMPTS_OF_HOST = Prepared(select(runs.c.id, runs.c.attempt, runs.c.status).where(runs.c.id.in_(_RUNS_OF_HOST)))
 
 
-def save(tx: Tx, host: Host, told: Sequence[LeaseReport]) -> None:
+def save(tx: Tx, host: Host, told: Sequence[LeaseReport], taken: Mapping[str, int] = NOTHING_TAKEN) -> None:
     """Replaces what is known of the host's workspaces; only rows that changed are written.
 
+    `taken`: the bytes of those that the host has deleted, by id; one that is measured last goes with that word.
     A host that had none and tells of none costs nothing. What does not fit a column is left out.
     """
     if not told and not host.workspaces:
@@ -72,7 +75,8 @@ def save(tx: Tx, host: Host, told: Sequence[LeaseReport]) -> None:
     changed = [to_columns(row) for id, row in rows.items() if row != known.get(id)]
     gone = [id for id in known if id not in rows]
     _learn_sizes(tx, host.name, [(known.get(row["id"]), rows[row["id"]]) for row in changed])
-    _learn_sizes(tx, host.name, [(known[id], None) for id in gone])
+    last = [msgspec.structs.replace(known[id], bytes=taken.get(id, known[id].bytes)) for id in gone]
+    _learn_sizes(tx, host.name, [(each, None) for each in last])
     upsert_all(tx.connection, workspaces, changed, key=("host", "id"))
     if gone and not rows:
         _FORGET_ALL.run(tx.connection, of_host=host.name)

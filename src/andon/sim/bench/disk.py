@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from andon.agent.disk.ballast import NAME, Ballast
+from andon.agent.disk.account import Share
+from andon.agent.disk.ballast import Ballast
 from andon.agent.disk.filesystems import Filesystems, Use
 from andon.agent.disk.guard import Acts, Guard
 from andon.agent.disk.seat import Seat
@@ -83,7 +84,7 @@ async def _rooms(point: Path, rounds: int, clock: Clock) -> tuple[list[float], l
         for _ in range(rounds):
             # What the last round gave back shows on btrfs only then.
             await asyncio.to_thread(_settle, point)
-            ballast = _Timed(point / NAME, clock)
+            ballast = _Timed(point / "ballast", clock)
             guard = _guard(point, ballast, Path(place) / "seat", clock)
             running = asyncio.ensure_future(guard.loop.run())
             try:
@@ -133,6 +134,7 @@ def _guard(home: Path, ballast: Ballast, seat: Path, clock: Clock) -> Guard:
         Disk(),
         Acts(make_room=nothing, empty_trash=nothing),
         mode=lambda: "act",
+        share_of=lambda device: Share(),
         busy=lambda: False,
         up_s=seconds_since_boot,
         changed=Nudge(),
