@@ -16,7 +16,7 @@ from andon.agent.disk.ballast import Ballast
 from andon.agent.disk.filesystems import Filesystem, Filesystems
 from andon.agent.disk.seat import Seat
 from andon.model.config import Disk
-from andon.model.disk import DiskLevel, DiskReport
+from andon.model.disk import DiskLevel, DiskReport, PathClass
 from andon.model.rails import RailMode
 from andon.rules.disk_closing import CLOSED, why_closed
 from andon.rules.disk_forecast import Look, full_in_s, kept
@@ -231,5 +231,8 @@ def _differs(told: DiskReport, now: DiskReport) -> bool:
 
 
 def _standing(report: DiskReport) -> tuple[object, ...]:
-    passes = tuple(one.at for one in report.passes)
-    return report.level, report.admits, report.slots, report.mount, report.total, report.floor, passes
+    shares = (
+        tuple(one.at for one in report.passes),
+        [one.count for one in report.classes if one.path_class is PathClass.UNKNOWN],
+    )
+    return report.level, report.admits, report.slots, report.mount, report.total, report.floor, shares

@@ -6,8 +6,10 @@ process while the drill is played, by what a fleet without that protection does,
 
 import contextlib
 import importlib
+import shutil
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -171,6 +173,22 @@ def _no_variables(*_: Any) -> dict[str, str]:
     return {}
 
 
+def _no_bytes(_: Any) -> int:
+    return 0
+
+
+def _none_wanted(*_: Any) -> frozenset[str]:
+    return frozenset()
+
+
+def _clears_all_targets(_: Any, over: Sequence[LeaseRecord]) -> frozenset[str]:
+    """What the incident's guard did: the target directories of every runner, whoever builds there."""
+    for record in over:
+        for target in Path(record.path).parent.parent.glob("*/*/target"):
+            shutil.rmtree(target, ignore_errors=True)
+    return frozenset(record.id for record in over)
+
+
 PROTECTIONS: dict[str, Protection] = {
     "sweep": Protection(what="runs and jobs are read without webhooks", without=(_SWEEP,)),
     "redelivery": Protection(what="GitHub is asked to send again what never arrived", without=(_REDELIVERY,)),
@@ -316,6 +334,41 @@ PROTECTIONS: dict[str, Protection] = {
             ("andon.agent.leases.table:LeaseTable._take_up", _nothing),
             ("andon.agent.leases.evidence:Evidence.holds", _nobody_holds),
         ),
+    ),
+    "ballast": Protection(
+        what="room is kept, and given up when there is none left",
+        without=(("andon.agent.disk.ballast:Ballast.drop", _no_bytes),),
+    ),
+    "watermarks": Protection(
+        what="no job begins where there is too little room",
+        without=(
+            ("andon.agent.disk.guard:Guard.why_closed", _nothing),
+            ("andon.agent.start_probes:StartProbes.why_not_ready", _nothing),
+        ),
+    ),
+    "a guard that looks": Protection(
+        what="only what nothing uses goes when room is needed",
+        without=(("andon.agent.disk.evictions:Evictions.wanted", _clears_all_targets),),
+    ),
+    "room that is needed": Protection(
+        what="what is kept as evidence goes when its room is needed",
+        without=(("andon.agent.disk.evictions:Evictions.wanted", _none_wanted),),
+    ),
+    "foreign deletions": Protection(
+        what="a live directory that vanishes without us is told, with who did it",
+        without=(("andon.agent.disk.foreign:ForeignDeletions.look", _rests),),
+    ),
+    "classes": Protection(
+        what="every path has a class, and nobody's is told",
+        without=(("andon.agent.disk.account:_totals", _no_folders),),
+    ),
+    "what pins the room": Protection(
+        what="a pass that frees nothing says so, and what holds the disk",
+        without=(("andon.agent.disk.account:Account._say_pinned", _nothing),),
+    ),
+    "start probe": Protection(
+        what="a slot is ready once a start was tried on it",
+        without=(("andon.agent.start_probes:StartProbes.why_not_ready", _nothing),),
     ),
     "patience": Protection(
         what="a host is silent only after it missed a report for sure",

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from andon.agent.process_identity import boot_id, end_session
 from andon.agent.run import run_agent
 from andon.agent.timing import Timing
 from andon.model.config import Agent, Config, Slots
+from andon.model.disk import DiskReport
 from andon.model.wire import ClaimOrder
 from andon.runtime.clock import Clock, SystemClock
 from andon.runtime.environment import environment
@@ -28,6 +29,7 @@ from andon.sim.drills.drill import Result
 from andon.sim.drills.on_host.stand_in_control_plane import TOKEN, StandInControlPlane
 from andon.sim.drills.on_host.stand_in_runner import COMMAND, job
 from andon.sim.drills.protections import taken_out
+from andon.sim.stage.loop_filesystem import NotHere, loop_filesystem
 
 PATIENCE_S = 20.0
 """For what has to come; a drill that waits longer fails."""
@@ -42,10 +44,12 @@ class Never(Exception):
 class Stage:
     """What a story acts on: the host's agent, its jobs, and what is seen of them."""
 
-    def __init__(self, folder: Path, clock: Clock, user: str | None) -> None:
+    def __init__(self, folder: Path, clock: Clock, user: str | None, disk: Path | None) -> None:
         self.control = StandInControlPlane()
         self.clock = clock
-        self.root = Root(path=folder / "root")
+        self.disk = disk or folder
+        """Where the agent's root lies: a small filesystem of its own, where the story asks for one."""
+        self.root = Root(path=self.disk / "root")
         self.folder = folder / "shared"
         """Where steps and the story tell each other things: every user's."""
         self.violations: list[str] = []
@@ -54,6 +58,25 @@ class Stage:
         self._data, self._user = folder, user
         self._stop = asyncio.Event()
         self._agent: asyncio.Task[None] | None = None
+
+    @property
+    def total(self) -> int:
+        """Bytes of the filesystem of the agent's root."""
+        return shutil.disk_usage(self.disk).total
+
+    def reported(self) -> DiskReport:
+        """What was told last of that filesystem. Raises KeyError."""
+        return self.control.disk[str(self.disk)]
+
+    def level(self) -> str | None:
+        """Its level as it was told last; None: nothing was told yet."""
+        found = self.control.disk.get(str(self.disk))
+        return None if found is None else found.level.value
+
+    def hears(self) -> bool:
+        """Tells the agent again, within an `until`: an answer that it gave up waiting for is lost."""
+        self.control.tell()
+        return True
 
     async def start_agent(self) -> None:
         """Returns once it answers hooks."""
@@ -199,13 +222,21 @@ class HostDrill(msgspec.Struct, frozen=True, kw_only=True):
     """What the control plane says of workspaces."""
     user: str | None = None
     """Whom the jobs run as; None: who runs the drill. Another user needs root."""
+    disk_mib: int = 0
+    """How large the filesystem is that the agent's root gets for itself; 0: none, it lies with everything else."""
+    needs_root: str | None = None
+    """Why only root can play it."""
 
     def play(self, seed: int) -> Result:
         """Plays it to its end. Chance has no part in it."""
         del seed
-        if self.user is not None and os.geteuid() != 0:
-            return _result(self, [], 0.0, (), skipped=NEEDS_ROOT)
-        return asyncio.run(_played(self, SystemClock()))
+        needs = self.needs_root or (NEEDS_ROOT if self.user is not None else None)
+        if needs is not None and os.geteuid() != 0:
+            return _result(self, [], 0.0, (), skipped=needs)
+        try:
+            return asyncio.run(_played(self, SystemClock()))
+        except NotHere as error:
+            return _result(self, [], 0.0, (), skipped=str(error))
 
     def play_unprotected(self, seed: int) -> Result:
         """Without its protection: it has to fail, or it shows nothing."""
@@ -227,9 +258,9 @@ async def _played(drill: HostDrill, clock: Clock) -> Result:
 
 @contextlib.asynccontextmanager
 async def _staged(drill: HostDrill, clock: Clock) -> AsyncGenerator[Stage]:
-    with TemporaryDirectory(prefix="andon-drill-") as folder:
+    with TemporaryDirectory(prefix="andon-drill-") as folder, _own_disk(drill.disk_mib) as disk:
         data = Path(folder)
-        stage = Stage(data, clock, drill.user)
+        stage = Stage(data, clock, drill.user, disk)
         stage.control.policy = dict(drill.policy)
         stage.folder.mkdir()
         stage.folder.chmod(0o777)
@@ -243,6 +274,16 @@ async def _staged(drill: HostDrill, clock: Clock) -> AsyncGenerator[Stage]:
                     await stage.stop_agent()
         finally:
             await stage.clean_up()
+
+
+@contextlib.contextmanager
+def _own_disk(mib: int) -> Generator[Path | None]:
+    """Raises NotHere."""
+    if mib:
+        with loop_filesystem("ext4", mib) as disk:
+            yield disk
+    else:
+        yield None
 
 
 def _result(

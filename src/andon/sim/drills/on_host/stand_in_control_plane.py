@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from andon.model.disk import Deletion, DiskReport
 from andon.model.wire import ClaimOrder, EndReport, JobWord, LeaseReport, SlotReport, SyncAnswer, SyncRequest
 from andon.web.http_server import listening_socket, serving, url_of
 
@@ -30,6 +31,9 @@ class StandInControlPlane:
         self.slots: dict[int, SlotReport] = {}
         self.leases: dict[str, LeaseReport] = {}
         self.ends: dict[str, EndReport] = {}
+        self.disk: dict[str, DiskReport] = {}
+        """By mount."""
+        self.deletions: dict[str, Deletion] = {}
         self.syncs = 0
         self.url = ""
         self._held_s, self._port = held_s, 0
@@ -68,8 +72,11 @@ class StandInControlPlane:
             self.slots = {slot.slot: slot for slot in asked.slots}
         if asked.leases is not None:
             self.leases = {lease.id: lease for lease in asked.leases}
+        if asked.disk is not None:
+            self.disk = {one.mount: one for one in asked.disk}
         self.ends |= {end.claim or "": end for end in asked.ended}
-        if not resync and not asked.ended and not self._orders() and not self._closing:
+        self.deletions |= {one.id: one for one in asked.deletions}
+        if not resync and not asked.ended and not asked.deletions and not self._orders() and not self._closing:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), self._held_s)
         self._news.clear()
