@@ -24,6 +24,8 @@ from tests.support.contract_watch import check_recorded
 
 LABELS = ["self-hosted", "linux", "x64"]
 SECRET = "a-secret-of-the-test"
+NO_MARKS = "soft_percent = 0.003\nhard_percent = 0.002\nemergency_percent = 0.001\n"
+"""Of `[agent.disk]`: how full the disk of whoever runs the tests is, is not what they are about."""
 
 
 def wait_for(what: str, holds: Callable[[], Any], *, seconds: float = 60.0, every: float = 0.05) -> Any:
@@ -99,7 +101,9 @@ class Stage:
         runner: list[str] | None = None,
         database: str = "sqlite:///andon.db",
         replicas: int = 1,
+        marks: str = NO_MARKS,
     ) -> None:
+        self._marks = marks
         self.folder = folder
         self.hosts = [f"host-{chr(ord('a') + number)}" for number in range(hosts)]
         self._slots, self._extra, self._database = slots, extra, database
@@ -182,10 +186,7 @@ pool = "linux"
 count = {self._slots}
 command = {json.dumps(self._runner)}
 [agent.disk]
-soft_percent = 0.003
-hard_percent = 0.002
-emergency_percent = 0.001
-"""
+{self._marks}"""
         )
         program = Program("agent", ["agent", "run", "--config", "agent.toml"], home)
         program.start()

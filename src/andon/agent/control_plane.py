@@ -1,5 +1,6 @@
 """The agent's dealings with the control plane: enrolment where it is needed, and then the sync."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from andon import __version__
@@ -34,13 +35,14 @@ class ControlPlane:
         leases: Leases | None = None,
         deletions: Deletions | None = None,
         disks: Disks = tuple,
+        look_again: Callable[[], Awaitable[None]] | None = None,
         clock: Clock,
         timing: Timing,
         log: Logger,
     ) -> None:
         self._agent, self._credential, self._root, self._data = agent, credential, root, data
         self._supervisor, self._policy, self._leases = supervisor, policy, leases
-        self._deletions, self._disks = deletions, disks
+        self._deletions, self._disks, self._look_again = deletions, disks, look_again
         self._clock, self._timing, self._log = clock, timing, log
         self.sync: SyncClient | None = None
 
@@ -73,6 +75,7 @@ class ControlPlane:
                 leases=self._leases,
                 deletions=self._deletions,
                 disks=self._disks,
+                look_again=self._look_again,
             )
             await self.sync.run()
         finally:

@@ -158,6 +158,7 @@ async def run_agent(
                 leases=work.keeper,
                 deletions=work.journal,
                 disks=guard.reports,
+                look_again=guard.tell_exactly,
                 clock=clock,
                 timing=timing,
                 log=log,

@@ -6,7 +6,7 @@ nothing here is ended or deleted (R86).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -121,7 +121,9 @@ class SyncClient:
         leases: Leases | None = None,
         disks: Disks = tuple,
         deletions: Deletions | None = None,
+        look_again: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._look_again = look_again
         self._heard, self._may_leave = heard, may_leave
         self._leases, self._disks = leases or NoLeases(), disks
         self._deletions = deletions or NoDeletions()
@@ -148,6 +150,9 @@ class SyncClient:
         while True:
             seen = self._slots.changed.version
             began = self._clock.monotonic()
+            if self._look_again is not None and self._has_news_of_jobs():
+                # How much room there is when a job ends is told with its end, not after it.
+                await self._look_again()
             request = self._request()
             try:
                 answer = await self._ask(request, seen)
@@ -184,6 +189,10 @@ class SyncClient:
             disk=disk if disk != self._told.disk else None,
             clock=self._clock.now(),
         )
+
+    def _has_news_of_jobs(self) -> bool:
+        known = self._slots.slots() == self._told.slots and self._leases.reports() == self._told.leases
+        return not known or bool(self._slots.ended())
 
     def _has_news(self, request: SyncRequest) -> bool:
         slots = request.slots if request.slots is not None else self._told.slots

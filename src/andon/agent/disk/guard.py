@@ -55,6 +55,7 @@ class _State:
         self.looks: tuple[Look, ...] = ()
         self.why: str | None = None
         """In the words of the look that closed it: with the numbers of each look it would be told again each time."""
+        self.last: DiskReport | None = None
         self.told: DiskReport | None = None
         self.told_at = 0.0
         self.paths: frozenset[Path] = frozenset()
@@ -107,6 +108,14 @@ class Guard:
         self._refused = True
         self.loop.nudge()
 
+    async def tell_exactly(self) -> None:
+        """From now on `reports` are the numbers of this moment. Asked for when a job began or ended: what was promised
+        to it is free for others from then on, and only what it wrote says how much that is (R51)."""
+        await self.look()
+        now = self._clock.monotonic()
+        for state in self._states.values():
+            state.told, state.told_at = state.last, now
+
     async def look(self) -> float:
         """One look at all of them; returns how soon the next one is due."""
         looked = await self._filesystems.look()
@@ -151,6 +160,7 @@ class Guard:
         look = Look(self._up_s(), one.room.free, one.room.inodes_free)
         state.looks = kept(state.looks, look)
         now, report = self._clock.monotonic(), self._report(one, state, look)
+        state.last = report
         if (
             state.told is None
             or _differs(state.told, report)

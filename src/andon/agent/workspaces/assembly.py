@@ -172,6 +172,8 @@ async def workspaces_of(
     def of_workspaces() -> None:
         # What was made just now is watched from now on, and not from the next look.
         look_for_gone()
+        # And what was put aside is seen now, so that its minute begins.
+        emptier.loop.nudge()
         changed()
 
     keeper = Keeper(
