@@ -42,10 +42,11 @@ class Watch:
         self.store, self.clock, self.loop = store, clock, KeepIncidents(fleet)
         write(store, lambda tx: hosts.enrol(tx, "host-a", "aht_x"))
 
-    def look(self, seconds: float = 0) -> dict[IncidentCode, Incident]:
+    def look(self, seconds: float = 0, *, heard: bool = True) -> dict[IncidentCode, Incident]:
         for _ in range(max(1, int(seconds // 5))):
             self.clock.advance(5 if seconds else 0)
-            report(self.store)
+            if heard:
+                report(self.store)
             asyncio.run(self.loop.run_once())
         return {each.code: each for each in read(self.store, incidents.live)}
 
@@ -76,6 +77,17 @@ def test_a_disk_that_is_short_and_stays_so_and_has_room_again(store: Store, cloc
     tell(store, DiskLevel.OK)
     longest = max(KINDS[code].quiet for code in (IncidentCode.DISK_HARD, IncidentCode.DISK_PINNED))
     assert watch.look(longest.total_seconds() + 10) == {}
+
+
+def test_what_eases_does_not_close_while_its_host_is_silent(store: Store, clock: Any, play_fleet: Any) -> None:
+    watch = Watch(store, clock, play_fleet)
+    tell(store, DiskLevel.HARD, admits=False)
+    watch.look()
+    tell(store, DiskLevel.OK)
+    assert watch.look(5)[IncidentCode.DISK_HARD].state.value == "easing"
+    write(store, lambda tx: hosts.fall_silent(tx, tx.now + timedelta(seconds=1)))
+    assert watch.look(1200, heard=False)[IncidentCode.DISK_HARD].state.value == "easing", "nobody could look"
+    assert IncidentCode.DISK_HARD not in watch.look(5)
 
 
 def test_a_foreign_deletion_is_over_after_an_hour_without_another(store: Store, clock: Any, play_fleet: Any) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from andon.loops.hosts import HostLiveness
 from andon.loops.leadership import LEADER, TERMS
+from andon.model.disk import DiskReport
 from andon.model.host_states import SILENT_AFTER, HostObserved
-from andon.store import hosts
+from andon.store import disks, hosts
 from andon.store.leases import take
 
 STEP_S = 5.0
@@ -132,5 +133,24 @@ def test_a_write_that_had_to_wait_marks_nobody(play: Any, monkeypatch: pytest.Mo
         await world.report()
         await listen(world, liveness, 60, heard=True)
         assert await observed(world) is HostObserved.REPORTING
+
+    play(story)
+
+
+def test_a_disk_that_does_not_change_has_its_samples_while_its_host_is_heard(play: Any) -> None:
+    """Nothing new is nothing new: the picture has a gap only where nobody knows."""
+
+    async def story(world: Any) -> None:
+        liveness = await listening(world)
+        await world.report(disk=(DiskReport(mount="/data", total=9, free=4),))
+        begun = world.clock.now()
+        await listen(world, liveness, 1500, heard=True)
+        await listen(world, liveness, 1500, heard=False)
+        await listen(world, liveness, 600, heard=True)
+        kept = (await world.store.read(lambda connection: disks.samples(connection, "host-a", begun)))["/data"]
+        ages = [(each.at - begun).total_seconds() for each in kept]
+        assert ages[:3] == [0, 600, 1200]
+        assert all(not 1260 < age < 3000 for age in ages), "and none while it is silent"
+        assert len(ages) == 4 and {each.free for each in kept} == {4}
 
     play(story)

@@ -194,6 +194,13 @@ def test_the_sentence_says_the_numbers() -> None:
         "free, 20.0 GiB are promised to running jobs, and 5.0 GiB must stay free."
     )
     assert shortage_facts(short)["lacking"] == 22 * GIB
+    for total, size, too_large in ((60 * GIB, 56 * GIB, True), (60 * GIB, 55 * GIB, False), (None, 10**15, False)):
+        here = rooms(0, floor=5 * GIB, total=total)
+        never = here.shortage([("a", 1)], kind(size))
+        assert never is not None and never.too_large is too_large
+        assert shortage_text(never).endswith("Even empty, no disk there is large enough for it.") is too_large
+    guessed = rooms(0, total=1).shortage([("a", 1)], guess(10 * GIB))
+    assert guessed is not None and not guessed.too_large, "a guess says nothing of that"
     closed = rooms(GIB, admits=False).shortage([("a", 1)], kind(1))
     assert closed is not None
     assert "takes no new jobs for want of space: a (/data) has 1.0 GiB free" in shortage_text(closed)

@@ -76,8 +76,24 @@ def test_one_job_is_one_size_and_its_largest(store: Store) -> None:
     assert how_many(store) == 1 and learnt(store).of_key("acme/app", "linux", "test") == kind(7)
 
 
-def test_one_that_vanished_from_the_list_counts_with_what_was_told_of_it(store: Store) -> None:
-    tell(store, a_lease(state="leased", bytes=4))
+@pytest.mark.parametrize("status", ["in_progress", "completed", None])
+def test_one_that_vanished_at_work_counts_only_when_its_job_is_over(store: Store, status: str | None) -> None:
+    """A reboot breaks jobs off: what they had written until then says nothing of what they write."""
+
+    def runs(tx: Tx) -> None:
+        claims.reserve(tx, [a_claim(runner_name="r-1")])
+        apply_job_news(tx, job_news(status=status or "queued", name="test", runner_name="r-1"), CONFIG)
+
+    if status is not None:
+        write(store, runs)
+    tell(store, a_lease(state="leased", bytes=4, runner="r-1"))
+    tell(store)
+    assert how_many(store) == (status == "completed")
+
+
+def test_one_that_vanished_after_its_job_counts_with_what_was_told_of_it(store: Store) -> None:
+    tell(store, a_lease(state="draining"))
+    tell(store, a_lease(state="draining", bytes=4))
     tell(store)
     assert learnt(store).of_key("acme/app", "linux", "test") == kind(4)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from andon.loops.fleet import Fleet
 from andon.model.host_states import SILENT_AFTER
-from andon.store import hosts
+from andon.store import disks, hosts
 from andon.store.transaction import Tx
 
 UNHEARD = timedelta(seconds=15)
@@ -19,7 +19,8 @@ SLOW = timedelta(seconds=5)
 
 
 class HostLiveness:
-    """One pass marks hosts that fell silent; their next report brings them back."""
+    """One pass marks hosts that fell silent; their next report brings them back. Of the disks of those that report,
+    and tell nothing new of them, a sample is kept all the same."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -43,6 +44,8 @@ class HostLiveness:
         if monotonic - self._listens_since >= SILENT_AFTER.total_seconds():
             for name in await self._fleet.write(lambda tx: _fall_silent(tx, now)):
                 self._fleet.log.warning("host.silent", host=name)
+        if await self._fleet.store.read(lambda connection: disks.samples_due(connection, now)):
+            await self._fleet.write(disks.keep_samples)
         # Only now: a pass whose transaction failed is none.
         self._generation, self._last = lease.generation, (monotonic, now)
         return None

@@ -23,6 +23,8 @@ class Filesystem(msgspec.Struct, frozen=True, kw_only=True):
 
     mount: str
     free: int
+    total: int | None = None
+    """None: not known."""
     floor: int = 0
     admits: bool = True
     slots: tuple[int, ...] = ()
@@ -54,6 +56,8 @@ class Shortage(msgspec.Struct, frozen=True, kw_only=True):
     admits: bool
     hosts: int
     """How many hosts had a free slot, and no room."""
+    too_large: bool = False
+    """It would not even fit if nothing else were there, on any of them."""
 
     @property
     def lacking(self) -> int:
@@ -92,6 +96,11 @@ class _Room:
         if need.basis is not Basis.KIND and self.jobs == 0 and self.left > 0:
             return self.left
         return None
+
+    def is_too_small(self, need: Expected) -> bool:
+        """Whether it could never fit. A guess says nothing of that."""
+        total = self.filesystem.total
+        return total is not None and need.basis is Basis.KIND and need.bytes + self.filesystem.floor > total
 
     def take(self, promised: int) -> None:
         self.reserved += promised
@@ -148,6 +157,7 @@ class Rooms:
             floor=best.filesystem.floor,
             admits=best.filesystem.admits,
             hosts=len({room.host for room in worst}),
+            too_large=all(room.is_too_small(need) for room in worst),
         )
 
     def reserved(self) -> dict[tuple[str, str], int]:
@@ -169,6 +179,11 @@ _BASES = {
 def shortage_text(short: Shortage) -> str:
     """One sentence with the numbers."""
     where = f"{short.host} ({short.mount})"
+    told = _told(short, where)
+    return f"{told} Even empty, no disk there is large enough for it." if short.too_large else told
+
+
+def _told(short: Shortage, where: str) -> str:
     if not short.admits:
         of = "The host with a free slot takes" if short.hosts == 1 else f"All {short.hosts} hosts with a free slot take"
         return f"{of} no new jobs for want of space: {where} has {size(short.free)} free."
@@ -196,5 +211,6 @@ def shortage_facts(short: Shortage) -> dict[str, object]:
         "floor": short.floor,
         "lacking": short.lacking,
         "admits": short.admits,
+        "too_large": short.too_large,
         "hosts": short.hosts,
     }

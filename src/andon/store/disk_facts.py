@@ -53,9 +53,9 @@ class _AtWork(msgspec.Struct, frozen=True, kw_only=True):
 # Made once: these run with the rounds of dispatch in which a host that tells of its filesystems has a free slot.
 _TELLS = select(hosts.c.name).where(hosts.c.disks > 0)
 _DISKS = Records(
-    select(disks.c.host, disks.c.mount, disks.c.free, disks.c.floor, disks.c.admits, disks.c.slots).order_by(
-        disks.c.host, disks.c.mount
-    ),
+    select(
+        disks.c.host, disks.c.mount, disks.c.free, disks.c.total, disks.c.floor, disks.c.admits, disks.c.slots
+    ).order_by(disks.c.host, disks.c.mount),
     _Disk,
 )
 _CLAIMED = Records(

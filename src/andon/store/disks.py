@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from andon.model.disk import ClassTotal, DiskLevel, DiskReport, GuardPass, Pinned
+from andon.model.host_states import HostObserved
 from andon.model.nouns import Host, KeptDisk
 from andon.store.bulk import insert_new
 from andon.store.prepared import Prepared, Records
@@ -135,6 +136,33 @@ def _sample(row: KeptDisk, now: datetime) -> dict[str, Any]:
         "free": row.free,
         "classes": classes,
     }
+
+
+_DUE = Records(
+    select(disks)
+    .join(hosts, hosts.c.name == disks.c.host)
+    .where(
+        hosts.c.observed == HostObserved.REPORTING.value,
+        disks.c.sampled_at <= bindparam("before", type_=disks.c.sampled_at.type),
+    )
+    .order_by(disks.c.host, disks.c.mount),
+    KeptDisk,
+)
+
+
+def samples_due(connection: Connection, now: datetime) -> list[KeptDisk]:
+    """Filesystems of which nothing new was told for so long that a sample is due. While its host reports, what it
+    leaves out of its reports is unchanged; of a silent one nothing is known."""
+    return _DUE.structs(connection, before=now - SAMPLED_EVERY)
+
+
+def keep_samples(tx: Tx) -> int:
+    """Keeps those samples; gives how many they were."""
+    due = samples_due(tx.connection, tx.now)
+    insert_new(tx.connection, disk_samples, [_sample(row, tx.now) for row in due])
+    kept = [to_columns(msgspec.structs.replace(row, sampled_at=tx.now)) for row in due]
+    upsert_all(tx.connection, disks, kept, key=("host", "mount"))
+    return len(due)
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

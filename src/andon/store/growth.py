@@ -74,14 +74,14 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
-def size_of(before: Workspace | None, now: Workspace | None, pool: str | None) -> Size | None:
+def size_of(before: Workspace | None, now: Workspace | None, pool: str | None, *, job_over: bool) -> Size | None:
     """The size that the host's newest word of a workspace shows; None: its job is not over, or was not measured.
 
     `before` None: it was not known; `now` None: the host's list has it no more. While the job works its size is
-    not the last one.
+    not the last one; one that vanished so may have been broken off, unless GitHub says that its job is over.
     """
     told = now if now is not None else before
-    if told is None or not pool or (now is not None and now.state in _AT_WORK):
+    if told is None or not pool or (told.state in _AT_WORK and (now is not None or not job_over)):
         return None
     sizes = [each.bytes for each in (before, now) if each is not None and each.bytes is not None]
     names = (told.repository, told.job_key)

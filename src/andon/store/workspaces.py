@@ -11,6 +11,7 @@ from types import MappingProxyType
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
+from andon.model.job_states import JobStatus
 from andon.model.nouns import Host, Workspace
 from andon.model.wire import JobWord, LeaseReport
 from andon.rules.workspace_words import JobFact, RunWord, job_of, run_word
@@ -124,9 +125,14 @@ def _learn_sizes(tx: Tx, host: str, told: Sequence[tuple[Workspace | None, Works
     for before, now in measured:
         row = now or before
         assert row is not None
-        size = growth.size_of(before, now, None if row.slot is None else pools.get(row.slot))
+        pool = None if row.slot is None else pools.get(row.slot)
+        # Looked at first as if its job were over: while it works nobody has to be asked.
+        if growth.size_of(before, now, pool, job_over=True) is None:
+            continue
+        job = job_of(row, _JOBS_OF_RUN.structs(tx.connection, run=row.run_id))
+        over = job is not None and job.status == JobStatus.COMPLETED.value
+        size = growth.size_of(before, now, pool, job_over=over)
         if size is not None:
-            job = job_of(row, _JOBS_OF_RUN.structs(tx.connection, run=row.run_id))
             growth.learn(tx, size, None if job is None else job.name)
 
 

@@ -66,15 +66,16 @@ def _stories(
     made: list[DiskStory] = []
     for disk in found:
         silent = disk.host not in reporting
+        known = past[disk.host].get(disk.mount, [])
         # What was told last holds until something else is told, as long as the host is heard.
         last = Sample(
-            at=disk.told_at if silent else now,
+            at=max([disk.told_at, *(each.at for each in known[-1:])]) if silent else now,
             mount=disk.mount,
             total=disk.total,
             free=disk.free,
             classes={each.path_class.value: each.bytes for each in disk.classes if each.bytes is not None},
         )
-        before = [each for each in past[disk.host].get(disk.mount, ()) if each.at < last.at]
+        before = [each for each in known if each.at < last.at]
         made.append(
             DiskStory(
                 disk=disk,
