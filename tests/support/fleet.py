@@ -21,6 +21,7 @@ from typing import Any
 from andon.agent.cgroups import cgroup_base, remove_cgroup
 from andon.agent.layout import Root
 from tests.support.contract_watch import check_recorded
+from tests.support.low_marks import LOW_MARKS
 
 LABELS = ["self-hosted", "linux", "x64"]
 SECRET = "a-secret-of-the-test"
@@ -181,11 +182,7 @@ root = "root"
 pool = "linux"
 count = {self._slots}
 command = {json.dumps(self._runner)}
-[agent.disk]
-soft_percent = 0.003
-hard_percent = 0.002
-emergency_percent = 0.001
-"""
+{LOW_MARKS}"""
         )
         program = Program("agent", ["agent", "run", "--config", "agent.toml"], home)
         program.start()

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from andon.model.claim_states import CLAIMS, LIVE, RECLAIMED, ClaimEvent, ClaimState
@@ -49,8 +48,7 @@ _BEFORE_ITS_JOB = (ClaimState.LAUNCHED, ClaimState.REGISTERED)
 def apply_report(tx: Tx, host: Host, request: SyncRequest, pools: dict[str, Pool]) -> None:
     """Keeps the report and moves the claims that it speaks of."""
     actor = f"agent:{host.name}"
-    disk = None if request.disk is None else msgspec.to_builtins(request.disk)
-    hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version, disk=disk)
+    hosts.hear(tx, host, boot_id=request.boot_id, seq=request.seq, version=request.agent_version, disk=request.disk)
     if request.leases is not None:
         workspaces.save(tx, host, request.leases)
     vanished: Sequence[str] = ()

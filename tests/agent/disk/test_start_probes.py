@@ -33,6 +33,8 @@ class Host:
 
     async def _try(self, slot: Slot) -> Failed | None:
         self.tried.append(slot.number)
+        # It takes time: meanwhile others ask.
+        await asyncio.sleep(0)
         return self.answers.get(slot.number)
 
     def _changed(self) -> None:
