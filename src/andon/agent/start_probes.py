@@ -30,6 +30,7 @@ class _Proof:
         self.backoff = backoff
         self.one_at_a_time = asyncio.Lock()
         self.tries = 0
+        """Those that are over."""
         self.passed_at: float | None = None
         self.doubted = False
         """Another slot of this host failed since: this one counts, and is tried soon."""
@@ -109,9 +110,9 @@ class StartProbes:
             if proof.tries != tries:
                 # Somebody else just did.
                 return
-            proof.tries += 1
             hangs = proof.failed is not None and proof.failed.hung is not None and still_hangs(proof.failed.hung)
             failed = proof.failed if hangs else await self._attempt(slot)
+            proof.tries += 1
         before, proof.failed, proof.doubted = proof.failed, failed, False
         if failed is None:
             proof.passed_at = self._clock.monotonic()
