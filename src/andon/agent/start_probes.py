@@ -74,7 +74,7 @@ class StartProbes:
         """Right before a start: tries it where the last proof is old, or failed."""
         proof = self._proof(slot.number)
         if not self._is_fresh(proof):
-            await self._try(slot, proof)
+            await self._try(slot, proof, proof.tries)
         return proof.failed.reason if proof.failed is not None else None
 
     async def look(self) -> float | None:
@@ -84,8 +84,8 @@ class StartProbes:
         self._proofs = {number: proof for number, proof in self._proofs.items() if number in numbers}
         now = self._clock.monotonic()
         proofs = [(slot, self._proof(slot.number)) for slot in slots]
-        due = [(slot, proof) for slot, proof in proofs if self._is_due(proof, now)]
-        await asyncio.gather(*(self._try(slot, proof) for slot, proof in due))
+        due = [(slot, proof, proof.tries) for slot, proof in proofs if self._is_due(proof, now)]
+        await asyncio.gather(*(self._try(*one) for one in due))
         waits = [proof.due_at - self._clock.monotonic() for _, proof in proofs if proof.failed is not None]
         return min(waits, default=None)
 
@@ -104,8 +104,8 @@ class StartProbes:
             return now >= proof.due_at
         return proof.passed_at is None or proof.doubted
 
-    async def _try(self, slot: Slot, proof: _Proof) -> None:
-        tries = proof.tries
+    async def _try(self, slot: Slot, proof: _Proof, tries: int) -> None:
+        """`tries`: how many were over when this one was found needed."""
         async with proof.one_at_a_time, self._few:
             if proof.tries != tries:
                 # Somebody else just did.
