@@ -10,12 +10,14 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.adoption.reach import groups_of, owner_of
+from andon.agent.adoption.slots import AdoptedSlot
 from andon.agent.cgroups import remove_cgroup
 from andon.agent.launch import Launcher
 from andon.agent.layout import Root
 from andon.agent.process_identity import start_ticks
 from andon.agent.slot_table import Slot
-from andon.agent.slot_user import find_user
+from andon.agent.slot_user import SlotUser, find_user
 from andon.agent.trees.delete import empty_trash
 from andon.rules.start_words import cannot_start, takes_too_long
 from andon.runtime.clock import Clock
@@ -23,6 +25,8 @@ from andon.runtime.errors import Refused
 
 FOLDER = ".probe"
 """Below the slot's folder, beside those of its claims; no claim is called so."""
+OWN_FOLDER = ".andon-start-probe"
+"""In an adopted runner's work folder, while it is tried."""
 LIMIT_S = 5.0
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _GONE_S = 1.0
@@ -51,13 +55,7 @@ async def try_start(launcher: Launcher, slot: Slot, *, clock: Clock, limit_s: fl
             _make(folder)
         if user is not None:
             os.chown(folder, user.uid, user.gid)
-        order = {
-            "folder": str(folder),
-            "user": msgspec.to_builtins(user) if user else None,
-            "cgroup": cgroup,
-            "seconds": max(1, round(2 * limit_s)),
-        }
-        return await _run(launcher, order, folder.parent, clock, limit_s)
+        return await _run(launcher, _order(folder, user, limit_s, cgroup=cgroup), folder.parent, clock, limit_s)
     except Refused as error:
         return Failed(reason=str(error))
     except OSError as error:
@@ -66,6 +64,37 @@ async def try_start(launcher: Launcher, slot: Slot, *, clock: Clock, limit_s: fl
         remove_cgroup(cgroup)
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+async def try_adopted(
+    launcher: Launcher, slot: AdoptedSlot, *, clock: Clock, limit_s: float = LIMIT_S
+) -> Failed | None:
+    """The same in the work folder of an adopted runner, which is its user's: so its user alone does all of it there.
+
+    Nothing is tried where the agent may not become that user, or where the folder is still to be made.
+    """
+    if os.geteuid() not in (0, slot.uid):
+        return None
+    user = None
+    if os.geteuid() != slot.uid:
+        groups = tuple(groups_of(slot.uid, slot.gid))
+        user = SlotUser(name=owner_of(slot.uid) or "", uid=slot.uid, gid=slot.gid, groups=groups, home="/")
+    try:
+        return await _run(launcher, _order(slot.work, user, limit_s, make=OWN_FOLDER), slot.work, clock, limit_s)
+    except OSError as error:
+        return _failed("starting a process", slot.work, error.errno or 0)
+
+
+def _order(
+    folder: Path, user: SlotUser | None, limit_s: float, *, cgroup: str | None = None, make: str | None = None
+) -> dict[str, object]:
+    return {
+        "folder": str(folder),
+        "make": make,
+        "user": msgspec.to_builtins(user) if user else None,
+        "cgroup": cgroup,
+        "seconds": max(1, round(2 * limit_s)),
+    }
 
 
 def still_hangs(pid: int) -> bool:

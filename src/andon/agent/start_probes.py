@@ -39,20 +39,22 @@ class _Proof:
 
 
 class StartProbes:
-    """`slots` gives them, `attempt` tries one. `changed` is called when a slot passes that had not, or the reverse."""
+    """`slots` gives them, `attempt` tries one. `renewed` says whose proof is made anew by time: where others start
+    the runner, nobody asks before. `changed` is called after each try."""
 
     def __init__(
         self,
         slots: Callable[[], tuple[Slot, ...]],
         attempt: Callable[[Slot], Awaitable[Failed | None]],
         *,
+        renewed: Callable[[Slot], bool] = lambda slot: False,
         changed: Callable[[], object],
         no_room: Callable[[], object],
         chance: Callable[[], float],
         clock: Clock,
         log: Logger,
     ) -> None:
-        self._slots, self._attempt = slots, attempt
+        self._slots, self._attempt, self._renewed = slots, attempt, renewed
         self._changed, self._no_room, self._chance = changed, no_room, chance
         self._clock, self._log = clock, log
         self._proofs: dict[int, _Proof] = {}
@@ -84,7 +86,7 @@ class StartProbes:
         self._proofs = {number: proof for number, proof in self._proofs.items() if number in numbers}
         now = self._clock.monotonic()
         proofs = [(slot, self._proof(slot.number)) for slot in slots]
-        due = [(slot, proof, proof.tries) for slot, proof in proofs if self._is_due(proof, now)]
+        due = [(slot, proof, proof.tries) for slot, proof in proofs if self._is_due(slot, proof, now)]
         await asyncio.gather(*(self._try(*one) for one in due))
         waits = [proof.due_at - self._clock.monotonic() for _, proof in proofs if proof.failed is not None]
         return min(waits, default=None)
@@ -99,10 +101,10 @@ class StartProbes:
             return False
         return self._clock.monotonic() - proof.passed_at < FRESH_S
 
-    def _is_due(self, proof: _Proof, now: float) -> bool:
+    def _is_due(self, slot: Slot, proof: _Proof, now: float) -> bool:
         if proof.failed is not None:
             return now >= proof.due_at
-        return proof.passed_at is None or proof.doubted
+        return proof.passed_at is None or proof.doubted or (self._renewed(slot) and not self._is_fresh(proof))
 
     async def _try(self, slot: Slot, proof: _Proof, tries: int) -> None:
         """`tries`: how many were over when this one was found needed."""

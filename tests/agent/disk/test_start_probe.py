@@ -8,17 +8,20 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from andon.agent.adoption.slots import AdoptedSlot
 from andon.agent.cgroups import cgroup_base
 from andon.agent.installed_programs import install_programs
 from andon.agent.launch import Launcher
 from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id
 from andon.agent.slot_table import Slot
-from andon.agent.start_probe import FOLDER, Failed, clear_left, try_start
+from andon.agent.start_probe import FOLDER, OWN_FOLDER, Failed, clear_left, try_adopted, try_start
 from andon.runtime.clock import SystemClock
 from andon.sim.stage.loop_filesystem import fill
+from tests.support.as_nobody import NOBODY
 from tests.support.loop_filesystems import loop_filesystem
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounts, cgroups and users need root")
@@ -258,3 +261,78 @@ def test_ended_from_outside_it_ends_its_process(folder: Path, until: Until) -> N
     asyncio.run(story())
     pid = int(Path(f"{folder}.pid").read_text())
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+class Adopted:
+    """The work folder of a runner that is another user's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.launcher = launcher_at(folder)
+        self.work = folder.with_name("work")
+        self.work.mkdir()
+        os.chown(self.work, NOBODY, NOBODY)
+        self.slot = AdoptedSlot(
+            slot=1000, runner="r", folder=folder.with_name("r"), work=self.work, uid=NOBODY, gid=NOBODY
+        )
+
+    def attempt(self) -> Failed | None:
+        return asyncio.run(try_adopted(self.launcher, self.slot, clock=SystemClock(), limit_s=20))
+
+    def left(self) -> list[str]:
+        return sorted(each.name for each in self.work.iterdir())
+
+
+@pytest.fixture
+def adopted(folder: Path) -> Adopted:
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: another user needs root")
+    return Adopted(folder)
+
+
+def test_an_adopted_runner_is_tried_in_its_work_folder_as_its_user(adopted: Adopted) -> None:
+    assert adopted.attempt() is None and adopted.left() == []
+    os.chown(adopted.work, 0, 0)
+    failed = adopted.attempt()
+    assert failed is not None and "making a directory failed" in failed.reason and "user in" in failed.reason
+    assert adopted.left() == []
+
+
+def test_a_work_folder_that_is_still_to_be_made_speaks_against_nothing(adopted: Adopted) -> None:
+    adopted.work.rmdir()
+    assert adopted.attempt() is None and not adopted.work.exists()
+
+
+def test_what_a_try_left_there_that_was_ended_goes_with_the_next(adopted: Adopted) -> None:
+    own = adopted.work / OWN_FOLDER
+    (own / "folder").mkdir(parents=True)
+    (own / "file").touch()
+    for each in (own, own / "folder", own / "file"):
+        os.chown(each, NOBODY, NOBODY)
+    assert adopted.attempt() is None and adopted.left() == []
+
+
+def test_a_link_of_that_name_in_a_work_folder_leads_nowhere(adopted: Adopted) -> None:
+    victim = adopted.work / "victim"
+    victim.mkdir()
+    (victim / "file").touch()
+    os.chown(victim, NOBODY, NOBODY)
+    (adopted.work / OWN_FOLDER).symlink_to(victim)
+    failed = adopted.attempt()
+    assert failed is not None and (victim / "file").exists()
+
+
+def test_a_full_work_folder_of_an_adopted_runner(adopted: Adopted) -> None:
+    with loop_filesystem("ext4", 32, "-N", "64") as point:
+        os.chown(point, NOBODY, NOBODY)
+        adopted.slot = msgspec.structs.replace(adopted.slot, work=point)
+        for number in range(100):
+            try:
+                (point / f"inode-{number}").touch()
+            except OSError:
+                break
+        failed = adopted.attempt()
+        assert failed is not None and "No space left" in failed.reason
+        (point / "inode-0").unlink()
+        failed = adopted.attempt()
+        assert failed is not None and "writing a file failed" in failed.reason
+        assert not (point / OWN_FOLDER).exists()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     class Order(TypedDict):
         folder: str
+        make: str | None
         user: User | None
         cgroup: str | None
         seconds: int
@@ -47,7 +48,7 @@ def enter_cgroup(path: str) -> None:
 
 def try_all(order: Order) -> tuple[str, OSError] | None:
     """The first step that failed, in words, with the kernel's answer."""
-    step, folder = "", order["folder"]
+    step, folder, entered = "", order["folder"], False
     try:
         if order["cgroup"]:
             step = "making a cgroup"
@@ -59,7 +60,14 @@ def try_all(order: Order) -> tuple[str, OSError] | None:
             os.setgid(user["gid"])
             os.setuid(user["uid"])
         step = "entering the slot's folder"
+        if order["make"] and not os.path.lexists(folder):
+            # The runner makes it with its first job.
+            return None
         os.chdir(folder)
+        if order["make"]:
+            step = "making a directory"
+            enter_own(order["make"])
+            entered = True
         step = "writing a file"
         try:
             file = os.open("file", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -78,9 +86,34 @@ def try_all(order: Order) -> tuple[str, OSError] | None:
             os.rmdir("folder")
         finally:
             clean_up()
+        if order["make"]:
+            leave_own(folder, order["make"])
     except OSError as error:
+        if order["make"] and entered:
+            try:
+                leave_own(folder, order["make"])
+            except OSError:
+                pass
         return step, error
     return None
+
+
+def enter_own(name: str) -> None:
+    """Makes a directory of this user's own and goes in; what a try left in it that was ended goes first."""
+    try:
+        os.mkdir(name, 0o700)
+    except FileExistsError:
+        pass
+    # Over no link: what is cleaned up must be ours.
+    own = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    os.fchdir(own)
+    os.close(own)
+    clean_up()
+
+
+def leave_own(folder: str, name: str) -> None:
+    os.chdir(folder)
+    os.rmdir(name)
 
 
 def clean_up() -> None:
