@@ -25,8 +25,6 @@ from andon.runtime.errors import Refused
 
 FOLDER = ".probe"
 """Below the slot's folder, beside those of its claims; no claim is called so."""
-OWN_FOLDER = ".andon-start-probe"
-"""In an adopted runner's work folder, while it is tried."""
 LIMIT_S = 5.0
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _GONE_S = 1.0
@@ -69,9 +67,9 @@ async def try_start(launcher: Launcher, slot: Slot, *, clock: Clock, limit_s: fl
 async def try_adopted(
     launcher: Launcher, slot: AdoptedSlot, *, clock: Clock, limit_s: float = LIMIT_S
 ) -> Failed | None:
-    """The same in the work folder of an adopted runner, which is its user's: so its user alone does all of it there.
+    """The same for an adopted runner, by a file without a name in its work folder: nothing in that is changed.
 
-    Nothing is tried where the agent may not become that user, or where the folder is still to be made.
+    Nothing is tried where the agent may not become that user; no file where the folder is still to be made.
     """
     if os.geteuid() not in (0, slot.uid):
         return None
@@ -80,17 +78,17 @@ async def try_adopted(
         groups = tuple(groups_of(slot.uid, slot.gid))
         user = SlotUser(name=owner_of(slot.uid) or "", uid=slot.uid, gid=slot.gid, groups=groups, home="/")
     try:
-        return await _run(launcher, _order(slot.work, user, limit_s, make=OWN_FOLDER), slot.work, clock, limit_s)
+        return await _run(launcher, _order(slot.work, user, limit_s, unnamed=True), slot.work, clock, limit_s)
     except OSError as error:
         return _failed("starting a process", slot.work, error.errno or 0)
 
 
 def _order(
-    folder: Path, user: SlotUser | None, limit_s: float, *, cgroup: str | None = None, make: str | None = None
+    folder: Path, user: SlotUser | None, limit_s: float, *, cgroup: str | None = None, unnamed: bool = False
 ) -> dict[str, object]:
     return {
         "folder": str(folder),
-        "make": make,
+        "unnamed": unnamed,
         "user": msgspec.to_builtins(user) if user else None,
         "cgroup": cgroup,
         "seconds": max(1, round(2 * limit_s)),

@@ -18,9 +18,9 @@ from andon.agent.launch import Launcher
 from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id
 from andon.agent.slot_table import Slot
-from andon.agent.start_probe import FOLDER, OWN_FOLDER, Failed, clear_left, try_adopted, try_start
+from andon.agent.start_probe import FOLDER, Failed, clear_left, try_adopted, try_start
 from andon.runtime.clock import SystemClock
-from andon.sim.stage.loop_filesystem import fill
+from andon.sim.stage.loop_filesystem import fill, give_back
 from tests.support.as_nobody import NOBODY
 from tests.support.loop_filesystems import loop_filesystem
 
@@ -289,36 +289,19 @@ def adopted(folder: Path) -> Adopted:
     return Adopted(folder)
 
 
-def test_an_adopted_runner_is_tried_in_its_work_folder_as_its_user(adopted: Adopted) -> None:
+def test_an_adopted_runner_is_tried_as_its_user_and_nothing_in_its_folder_changes(adopted: Adopted) -> None:
+    before = adopted.work.stat()
     assert adopted.attempt() is None and adopted.left() == []
+    after = adopted.work.stat()
+    assert (after.st_mtime_ns, after.st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
     os.chown(adopted.work, 0, 0)
     failed = adopted.attempt()
-    assert failed is not None and "making a directory failed" in failed.reason and "user in" in failed.reason
-    assert adopted.left() == []
+    assert failed is not None and "writing a file failed" in failed.reason and "user in" in failed.reason
 
 
 def test_a_work_folder_that_is_still_to_be_made_speaks_against_nothing(adopted: Adopted) -> None:
     adopted.work.rmdir()
     assert adopted.attempt() is None and not adopted.work.exists()
-
-
-def test_what_a_try_left_there_that_was_ended_goes_with_the_next(adopted: Adopted) -> None:
-    own = adopted.work / OWN_FOLDER
-    (own / "folder").mkdir(parents=True)
-    (own / "file").touch()
-    for each in (own, own / "folder", own / "file"):
-        os.chown(each, NOBODY, NOBODY)
-    assert adopted.attempt() is None and adopted.left() == []
-
-
-def test_a_link_of_that_name_in_a_work_folder_leads_nowhere(adopted: Adopted) -> None:
-    victim = adopted.work / "victim"
-    victim.mkdir()
-    (victim / "file").touch()
-    os.chown(victim, NOBODY, NOBODY)
-    (adopted.work / OWN_FOLDER).symlink_to(victim)
-    failed = adopted.attempt()
-    assert failed is not None and (victim / "file").exists()
 
 
 def test_a_full_work_folder_of_an_adopted_runner(adopted: Adopted) -> None:
@@ -333,6 +316,9 @@ def test_a_full_work_folder_of_an_adopted_runner(adopted: Adopted) -> None:
         failed = adopted.attempt()
         assert failed is not None and "No space left" in failed.reason
         (point / "inode-0").unlink()
+        assert adopted.attempt() is None
+        filler = fill(point)
         failed = adopted.attempt()
-        assert failed is not None and "writing a file failed" in failed.reason
-        assert not (point / OWN_FOLDER).exists()
+        assert failed is not None and "No space left" in failed.reason
+        give_back(filler)
+        assert adopted.attempt() is None

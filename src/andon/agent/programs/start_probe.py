@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     class Order(TypedDict):
         folder: str
-        make: str | None
+        unnamed: bool
         user: User | None
         cgroup: str | None
         seconds: int
 
 
+# Filesystems that know no files without a name.
+NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR)
 # A machine that cannot give cgroups at all; there runners start without one.
 NO_CGROUPS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EOPNOTSUPP, errno.EBUSY)
 
@@ -48,7 +50,7 @@ def enter_cgroup(path: str) -> None:
 
 def try_all(order: Order) -> tuple[str, OSError] | None:
     """The first step that failed, in words, with the kernel's answer."""
-    step, folder, entered = "", order["folder"], False
+    step, folder = "", order["folder"]
     try:
         if order["cgroup"]:
             step = "making a cgroup"
@@ -59,61 +61,50 @@ def try_all(order: Order) -> tuple[str, OSError] | None:
             os.setgroups(user["groups"])
             os.setgid(user["gid"])
             os.setuid(user["uid"])
-        step = "entering the slot's folder"
-        if order["make"] and not os.path.lexists(folder):
-            # The runner makes it with its first job.
+        step = "starting a process"
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        if order["unnamed"]:
+            step = "writing a file"
+            write_unnamed(folder)
             return None
+        step = "entering the slot's folder"
         os.chdir(folder)
-        if order["make"]:
-            step = "making a directory"
-            enter_own(order["make"])
-            entered = True
         step = "writing a file"
         try:
-            file = os.open("file", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(file, b"x" * 4096)
-            finally:
-                os.close(file)
+            write(os.open("file", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             step = "making a directory"
             os.mkdir("folder", 0o700)
-            step = "starting a process"
-            child = os.fork()
-            if child == 0:
-                os._exit(0)
-            os.waitpid(child, 0)
             step = "removing a directory"
             os.rmdir("folder")
         finally:
             clean_up()
-        if order["make"]:
-            leave_own(folder, order["make"])
     except OSError as error:
-        if order["make"] and entered:
-            try:
-                leave_own(folder, order["make"])
-            except OSError:
-                pass
         return step, error
     return None
 
 
-def enter_own(name: str) -> None:
-    """Makes a directory of this user's own and goes in; what a try left in it that was ended goes first."""
+def write(file: int) -> None:
     try:
-        os.mkdir(name, 0o700)
-    except FileExistsError:
-        pass
-    # Over no link: what is cleaned up must be ours.
-    own = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    os.fchdir(own)
-    os.close(own)
-    clean_up()
+        os.write(file, b"x" * 4096)
+    finally:
+        os.close(file)
 
 
-def leave_own(folder: str, name: str) -> None:
-    os.chdir(folder)
-    os.rmdir(name)
+def write_unnamed(folder: str) -> None:
+    """In somebody else's folder: a file without a name takes an inode and a block, and changes nothing in it."""
+    try:
+        file = os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        # The runner makes it with its first job.
+        return
+    except OSError as error:
+        if error.errno in NO_UNNAMED:
+            return
+        raise
+    write(file)
 
 
 def clean_up() -> None:
