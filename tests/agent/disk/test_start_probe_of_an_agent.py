@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from andon.cli.main import main
+from tests.agent.adoption.conftest import make_home as make_home
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounts need root")
 RUNNER = 'echo "Listening for Jobs"; until [ -e go ]; do sleep 0.02; done'
 
@@ -63,4 +66,21 @@ def test_a_slot_that_fails_just_before_a_start_refuses_it_and_runs_nothing(serve
     server.claim("c2")
     server.until_slot(0, "listening")
     assert (tmp_path / "ran").exists()
+    assert agent.end(signal.SIGTERM) == 0
+
+
+def test_an_adopted_runner_that_can_write_nothing_is_no_capacity_and_comes_back(server, make_agent, make_home):
+    home = make_home()
+    work = home.path / "_work"
+    work.mkdir(exist_ok=True)
+    home.start()
+    agent = make_agent("exit 0", timing={"look": 0.1})
+    assert main(["agent", "adopt", "--config", str(agent.config), str(home.path)]) == 0
+    with read_only(work):
+        agent.start()
+        server.until(lambda: len(home.listeners()) == 2, "the restart that adoption needs")
+        note = server.until_slot(1000, "unavailable").note
+        server.until(lambda: "Read-only" in (server.slots[1000].note or ""), f"why, and not {note}")
+        assert home.listeners(), "it goes on"
+    server.until_slot(1000, "idle")
     assert agent.end(signal.SIGTERM) == 0
