@@ -38,7 +38,7 @@ def fleet(kind: str, tmp_path: Path) -> Iterator[Stage]:
     try:
         with loop_filesystem(kind, SIZE_MIB) as disk:
             (tmp_path / "host-a").symlink_to(disk)
-            marks = "soft_percent = 3\nhard_percent = 2\nemergency_percent = 1\n"
+            marks = "[agent.disk]\nsoft_percent = 3\nhard_percent = 2\nemergency_percent = 1\n"
             with a_fleet(tmp_path, hosts=1, slots=3, marks=marks) as stage:
                 yield stage
     except NotHere as error:

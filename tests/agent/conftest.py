@@ -42,6 +42,7 @@ from andon.model.wire import (
     SyncAnswer,
     SyncRequest,
 )
+from tests.support.low_marks import LOW_MARKS
 
 PATIENCE_S = 20.0
 TOKEN = "aht_of-this-host"
@@ -58,10 +59,6 @@ TIMING = {
     "settle": 0.02,
     "remove_again": 0.3,
 }
-
-
-LOW_MARKS = {"soft_percent": 0.003, "hard_percent": 0.002, "emergency_percent": 0.001}
-"""So that a full disk of the machine that runs the tests fails none."""
 
 
 class FakeControlPlane:
@@ -348,7 +345,10 @@ def make_agent(tmp_path: Path, server: FakeControlPlane) -> Iterator[Callable[..
         ]
         if user:
             lines.append(f'user = "{user}"')
-        lines += ["[agent.disk]", *(f"{mark} = {percent}" for mark, percent in (marks or LOW_MARKS).items())]
+        if marks is None:
+            lines.append(LOW_MARKS)
+        else:
+            lines += ["[agent.disk]", *(f"{mark} = {percent}" for mark, percent in marks.items())]
         (folder / "andon.toml").write_text("\n".join(lines) + "\n")
         if token:
             (folder / "its.token").write_text(token)

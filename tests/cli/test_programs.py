@@ -15,9 +15,11 @@ import pytest
 
 from andon.agent.process_identity import open_process, start_ticks
 from andon.agent.root_lock import live_agent_pid
+from tests.support.low_marks import LOW_MARKS
 
 PATIENCE_S = 30
-AGENT = """\
+AGENT = (
+    """\
 [agent]
 name = "host-a"
 server = "http://127.0.0.1:1"
@@ -25,11 +27,9 @@ token_file = "its.token"
 [[agent.slots]]
 pool = "linux"
 command = ["/bin/true"]
-[agent.disk]
-soft_percent = 0.003
-hard_percent = 0.002
-emergency_percent = 0.001
 """
+    + LOW_MARKS
+)
 CONTROL_PLANE = """\
 [server]
 listen = "127.0.0.1:0"
@@ -175,7 +175,7 @@ def test_up_prints_one_line_and_ends_on_a_signal(start: Any, control_plane_file:
 def test_the_agent_of_up_outlives_it_and_is_found_again(
     start: Any, andon: Any, control_plane_file: Path, agents_of: Callable[[str], int | None]
 ) -> None:
-    slots = '[[agent.slots]]\npool = "linux"\ncommand = ["/bin/true"]\n'
+    slots = '[[agent.slots]]\npool = "linux"\ncommand = ["/bin/true"]\n' + LOW_MARKS
     control_plane_file.write_text(CONTROL_PLANE + '[agent]\nname = "host-a"\n' + slots)
     first = start("up")
     url = ready_line(first)["url"]

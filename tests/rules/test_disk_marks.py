@@ -107,4 +107,11 @@ def test_the_floor_is_the_emergency_mark_or_what_the_owner_says() -> None:
 
 
 def test_the_ballast_is_a_gib_and_in_proportion_on_small_disks() -> None:
-    assert (ballast_of(100 * GIB), ballast_of(TIB), ballast_of(10 * GIB), ballast_of(0)) == (GIB, GIB, GIB // 10, 0)
+    sizes = [ballast_of(total, Disk()) for total in (100 * GIB, TIB, 10 * GIB, 0)]
+    assert sizes == [GIB, GIB, GIB // 10, 0]
+
+
+def test_the_ballast_is_no_more_than_the_emergency_mark() -> None:
+    low = Disk(soft_percent=0.003, hard_percent=0.002, emergency_percent=0.001)
+    assert ballast_of(200 * GIB, low) == int(mark_of(EMERGENCY, 200 * GIB, low)) < 3 * 2**20
+    assert ballast_of(200 * GIB, Disk(emergency_percent=0)) == 0

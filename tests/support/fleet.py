@@ -21,11 +21,10 @@ from typing import Any
 from andon.agent.cgroups import cgroup_base, remove_cgroup
 from andon.agent.layout import Root
 from tests.support.contract_watch import check_recorded
+from tests.support.low_marks import LOW_MARKS
 
 LABELS = ["self-hosted", "linux", "x64"]
 SECRET = "a-secret-of-the-test"
-NO_MARKS = "soft_percent = 0.003\nhard_percent = 0.002\nemergency_percent = 0.001\n"
-"""Of `[agent.disk]`: how full the disk of whoever runs the tests is, is not what they are about."""
 
 
 def wait_for(what: str, holds: Callable[[], Any], *, seconds: float = 60.0, every: float = 0.05) -> Any:
@@ -101,7 +100,7 @@ class Stage:
         runner: list[str] | None = None,
         database: str = "sqlite:///andon.db",
         replicas: int = 1,
-        marks: str = NO_MARKS,
+        marks: str = LOW_MARKS,
     ) -> None:
         self._marks = marks
         self.folder = folder
@@ -185,7 +184,6 @@ root = "root"
 pool = "linux"
 count = {self._slots}
 command = {json.dumps(self._runner)}
-[agent.disk]
 {self._marks}"""
         )
         program = Program("agent", ["agent", "run", "--config", "agent.toml"], home)

@@ -24,6 +24,7 @@ from andon.agent.disk.uses import uses_of
 from andon.agent.gate import HostGate
 from andon.agent.hooks.caller import RunnerProcess
 from andon.agent.hooks.door import HookDoor
+from andon.agent.host_probes import probes_of
 from andon.agent.host_slots import HostSlots
 from andon.agent.installed_programs import install_programs
 from andon.agent.interpreter import find_interpreter
@@ -34,7 +35,7 @@ from andon.agent.process_identity import boot_id
 from andon.agent.root_lock import lock_root
 from andon.agent.slot_table import slots_of
 from andon.agent.sockets import NudgeDoor, QuestionDoor, ask_agent
-from andon.agent.start_probe import LIMIT_S, clear_left, try_start
+from andon.agent.start_probe import LIMIT_S, clear_left
 from andon.agent.start_probes import StartProbes
 from andon.agent.supervisor import Supervisor
 from andon.agent.timing import Timing
@@ -137,17 +138,9 @@ async def run_agent(
                 log=log,
             )
             clear_left(root)
-            probes = StartProbes(
-                supervisor.served,
-                lambda slot: try_start(launcher, slot, clock=clock),
-                changed=supervisor.loop.nudge,
-                no_room=guard.no_room,
-                chance=system_random().random,
-                clock=clock,
-                log=log,
-            )
+            probes = probes_of(launcher, supervisor, adopted, no_room=guard.no_room, clock=clock, log=log)
             supervisor.start_through(HostGate(guard.why_closed, guard.no_room, probes))
-            adopted.close_slots(guard.why_closed)
+            adopted.close_slots(lambda slot: guard.why_closed(slot) or probes.why_not_ready(slot))
             server = ControlPlane(
                 agent,
                 credential,

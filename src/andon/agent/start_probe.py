@@ -10,12 +10,14 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.adoption.reach import groups_of, owner_of
+from andon.agent.adoption.slots import AdoptedSlot
 from andon.agent.cgroups import remove_cgroup
 from andon.agent.launch import Launcher
 from andon.agent.layout import Root
 from andon.agent.process_identity import start_ticks
 from andon.agent.slot_table import Slot
-from andon.agent.slot_user import find_user
+from andon.agent.slot_user import SlotUser, find_user
 from andon.agent.trees.delete import empty_trash
 from andon.rules.start_words import cannot_start, takes_too_long
 from andon.runtime.clock import Clock
@@ -51,13 +53,7 @@ async def try_start(launcher: Launcher, slot: Slot, *, clock: Clock, limit_s: fl
             _make(folder)
         if user is not None:
             os.chown(folder, user.uid, user.gid)
-        order = {
-            "folder": str(folder),
-            "user": msgspec.to_builtins(user) if user else None,
-            "cgroup": cgroup,
-            "seconds": max(1, round(2 * limit_s)),
-        }
-        return await _run(launcher, order, folder.parent, clock, limit_s)
+        return await _run(launcher, _order(folder, user, limit_s, cgroup=cgroup), folder.parent, clock, limit_s)
     except Refused as error:
         return Failed(reason=str(error))
     except OSError as error:
@@ -66,6 +62,37 @@ async def try_start(launcher: Launcher, slot: Slot, *, clock: Clock, limit_s: fl
         remove_cgroup(cgroup)
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+async def try_adopted(
+    launcher: Launcher, slot: AdoptedSlot, *, clock: Clock, limit_s: float = LIMIT_S
+) -> Failed | None:
+    """The same for an adopted runner, by a file without a name in its work folder: nothing in that is changed.
+
+    Nothing is tried where the agent may not become that user; no file where the folder is still to be made.
+    """
+    if os.geteuid() not in (0, slot.uid):
+        return None
+    user = None
+    if os.geteuid() != slot.uid:
+        groups = tuple(groups_of(slot.uid, slot.gid))
+        user = SlotUser(name=owner_of(slot.uid) or "", uid=slot.uid, gid=slot.gid, groups=groups, home="/")
+    try:
+        return await _run(launcher, _order(slot.work, user, limit_s, unnamed=True), slot.work, clock, limit_s)
+    except OSError as error:
+        return _failed("starting a process", slot.work, error.errno or 0)
+
+
+def _order(
+    folder: Path, user: SlotUser | None, limit_s: float, *, cgroup: str | None = None, unnamed: bool = False
+) -> dict[str, object]:
+    return {
+        "folder": str(folder),
+        "unnamed": unnamed,
+        "user": msgspec.to_builtins(user) if user else None,
+        "cgroup": cgroup,
+        "seconds": max(1, round(2 * limit_s)),
+    }
 
 
 def still_hangs(pid: int) -> bool:

@@ -30,6 +30,7 @@ class _Proof:
         self.backoff = backoff
         self.one_at_a_time = asyncio.Lock()
         self.tries = 0
+        """Those that are over."""
         self.passed_at: float | None = None
         self.doubted = False
         """Another slot of this host failed since: this one counts, and is tried soon."""
@@ -38,20 +39,22 @@ class _Proof:
 
 
 class StartProbes:
-    """`slots` gives them, `attempt` tries one. `changed` is called when a slot passes that had not, or the reverse."""
+    """`slots` gives them, `attempt` tries one. `renewed` says whose proof is made anew by time: where others start
+    the runner, nobody asks before. `changed` is called after each try."""
 
     def __init__(
         self,
         slots: Callable[[], tuple[Slot, ...]],
         attempt: Callable[[Slot], Awaitable[Failed | None]],
         *,
+        renewed: Callable[[Slot], bool] = lambda slot: False,
         changed: Callable[[], object],
         no_room: Callable[[], object],
         chance: Callable[[], float],
         clock: Clock,
         log: Logger,
     ) -> None:
-        self._slots, self._attempt = slots, attempt
+        self._slots, self._attempt, self._renewed = slots, attempt, renewed
         self._changed, self._no_room, self._chance = changed, no_room, chance
         self._clock, self._log = clock, log
         self._proofs: dict[int, _Proof] = {}
@@ -73,7 +76,7 @@ class StartProbes:
         """Right before a start: tries it where the last proof is old, or failed."""
         proof = self._proof(slot.number)
         if not self._is_fresh(proof):
-            await self._try(slot, proof)
+            await self._try(slot, proof, proof.tries)
         return proof.failed.reason if proof.failed is not None else None
 
     async def look(self) -> float | None:
@@ -83,8 +86,8 @@ class StartProbes:
         self._proofs = {number: proof for number, proof in self._proofs.items() if number in numbers}
         now = self._clock.monotonic()
         proofs = [(slot, self._proof(slot.number)) for slot in slots]
-        due = [(slot, proof) for slot, proof in proofs if self._is_due(proof, now)]
-        await asyncio.gather(*(self._try(slot, proof) for slot, proof in due))
+        due = [(slot, proof, proof.tries) for slot, proof in proofs if self._is_due(slot, proof, now)]
+        await asyncio.gather(*(self._try(*one) for one in due))
         waits = [proof.due_at - self._clock.monotonic() for _, proof in proofs if proof.failed is not None]
         return min(waits, default=None)
 
@@ -98,20 +101,20 @@ class StartProbes:
             return False
         return self._clock.monotonic() - proof.passed_at < FRESH_S
 
-    def _is_due(self, proof: _Proof, now: float) -> bool:
+    def _is_due(self, slot: Slot, proof: _Proof, now: float) -> bool:
         if proof.failed is not None:
             return now >= proof.due_at
-        return proof.passed_at is None or proof.doubted
+        return proof.passed_at is None or proof.doubted or (self._renewed(slot) and not self._is_fresh(proof))
 
-    async def _try(self, slot: Slot, proof: _Proof) -> None:
-        tries = proof.tries
+    async def _try(self, slot: Slot, proof: _Proof, tries: int) -> None:
+        """`tries`: how many were over when this one was found needed."""
         async with proof.one_at_a_time, self._few:
             if proof.tries != tries:
                 # Somebody else just did.
                 return
-            proof.tries += 1
             hangs = proof.failed is not None and proof.failed.hung is not None and still_hangs(proof.failed.hung)
             failed = proof.failed if hangs else await self._attempt(slot)
+            proof.tries += 1
         before, proof.failed, proof.doubted = proof.failed, failed, False
         if failed is None:
             proof.passed_at = self._clock.monotonic()

@@ -87,6 +87,9 @@ def floor_of(total: int, percents: Disk) -> int:
     return mark if total < SMALL else max(mark, parse_size(percents.admission_floor) or 0)
 
 
-def ballast_of(total: int) -> int:
-    """How large the file is that is given up when nothing else is left: 1 GiB, on a small disk a hundredth (R53)."""
-    return min(GIB, total // 100)
+def ballast_of(total: int, percents: Disk) -> int:
+    """How large the file is that is given up when nothing else is left: 1 GiB, on a small disk a hundredth (R53).
+
+    Never more than the emergency mark, so that an owner who lets a disk run nearly full does not lose it to this.
+    """
+    return min(GIB, total // 100, int(mark_of(DiskLevel.EMERGENCY, total, percents)))

@@ -8,17 +8,20 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from andon.agent.adoption.slots import AdoptedSlot
 from andon.agent.cgroups import cgroup_base
 from andon.agent.installed_programs import install_programs
 from andon.agent.launch import Launcher
 from andon.agent.layout import Root
 from andon.agent.process_identity import boot_id
 from andon.agent.slot_table import Slot
-from andon.agent.start_probe import FOLDER, Failed, clear_left, try_start
+from andon.agent.start_probe import FOLDER, Failed, clear_left, try_adopted, try_start
 from andon.runtime.clock import SystemClock
-from andon.sim.stage.loop_filesystem import fill
+from andon.sim.stage.loop_filesystem import fill, give_back
+from tests.support.as_nobody import NOBODY
 from tests.support.loop_filesystems import loop_filesystem
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: mounts, cgroups and users need root")
@@ -258,3 +261,64 @@ def test_ended_from_outside_it_ends_its_process(folder: Path, until: Until) -> N
     asyncio.run(story())
     pid = int(Path(f"{folder}.pid").read_text())
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+class Adopted:
+    """The work folder of a runner that is another user's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.launcher = launcher_at(folder)
+        self.work = folder.with_name("work")
+        self.work.mkdir()
+        os.chown(self.work, NOBODY, NOBODY)
+        self.slot = AdoptedSlot(
+            slot=1000, runner="r", folder=folder.with_name("r"), work=self.work, uid=NOBODY, gid=NOBODY
+        )
+
+    def attempt(self) -> Failed | None:
+        return asyncio.run(try_adopted(self.launcher, self.slot, clock=SystemClock(), limit_s=20))
+
+    def left(self) -> list[str]:
+        return sorted(each.name for each in self.work.iterdir())
+
+
+@pytest.fixture
+def adopted(folder: Path) -> Adopted:
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: another user needs root")
+    return Adopted(folder)
+
+
+def test_an_adopted_runner_is_tried_as_its_user_and_nothing_in_its_folder_changes(adopted: Adopted) -> None:
+    before = adopted.work.stat()
+    assert adopted.attempt() is None and adopted.left() == []
+    after = adopted.work.stat()
+    assert (after.st_mtime_ns, after.st_ctime_ns) == (before.st_mtime_ns, before.st_ctime_ns)
+    os.chown(adopted.work, 0, 0)
+    failed = adopted.attempt()
+    assert failed is not None and "writing a file failed" in failed.reason and "user in" in failed.reason
+
+
+def test_a_work_folder_that_is_still_to_be_made_speaks_against_nothing(adopted: Adopted) -> None:
+    adopted.work.rmdir()
+    assert adopted.attempt() is None and not adopted.work.exists()
+
+
+def test_a_full_work_folder_of_an_adopted_runner(adopted: Adopted) -> None:
+    with loop_filesystem("ext4", 32, "-N", "64") as point:
+        os.chown(point, NOBODY, NOBODY)
+        adopted.slot = msgspec.structs.replace(adopted.slot, work=point)
+        for number in range(100):
+            try:
+                (point / f"inode-{number}").touch()
+            except OSError:
+                break
+        failed = adopted.attempt()
+        assert failed is not None and "No space left" in failed.reason
+        (point / "inode-0").unlink()
+        assert adopted.attempt() is None
+        filler = fill(point)
+        failed = adopted.attempt()
+        assert failed is not None and "No space left" in failed.reason
+        give_back(filler)
+        assert adopted.attempt() is None

@@ -20,10 +20,12 @@ class Host:
         self.answers: dict[int, Failed | None] = {}
         self.tried: list[int] = []
         self.told = self.short = 0
+        self.renewed: set[int] = set()
         self.clock = VirtualClock()
         self.probes = StartProbes(
             lambda: self.slots,
             self._try,
+            renewed=lambda slot: slot.number in self.renewed,
             changed=self._changed,
             no_room=self._no_room,
             chance=lambda: 1.0,
@@ -33,6 +35,8 @@ class Host:
 
     async def _try(self, slot: Slot) -> Failed | None:
         self.tried.append(slot.number)
+        # It takes time: meanwhile others ask.
+        await asyncio.sleep(0)
         return self.answers.get(slot.number)
 
     def _changed(self) -> None:
@@ -169,6 +173,20 @@ def test_a_slot_that_came_meanwhile_is_tried_at_once() -> None:
         assert host.probes.why_not_ready(1000) == NOT_TRIED and host.probes.loop.nudge.version > seen
         await host.look()
         assert host.tried == [1000] and host.probes.why_not_ready(1000) is None
+
+    play(story)
+
+
+def test_where_others_start_the_runner_a_proof_is_renewed_by_time() -> None:
+    async def story(host: Host) -> None:
+        host.renewed = {2}
+        await host.look()
+        host.clock.advance(FRESH_S - 1)
+        await host.look()
+        assert host.tried == []
+        host.clock.advance(2)
+        await host.look()
+        assert host.tried == [2]
 
     play(story)
 

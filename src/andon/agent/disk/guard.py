@@ -172,7 +172,7 @@ class Guard:
 
     async def _use_ballast(self, one: Filesystem, *, emergency: bool) -> None:
         """Gives it up in an emergency of the agent's own filesystem, and takes it again when there is room."""
-        mine, now, wanted = self._seat.taken(), self._up_s(), ballast_of(one.room.total)
+        mine, now, wanted = self._seat.taken(), self._up_s(), ballast_of(one.room.total, self._marks)
         try:
             if emergency or not mine:
                 # One ballast for each host: an agent that is not its guard gives its own back.
