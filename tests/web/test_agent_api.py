@@ -9,9 +9,7 @@ import pytest
 
 from andon.model.claim_states import ClaimState
 from andon.model.config import Rails, Server
-from andon.model.disk import ClassTotal, DiskLevel, DiskReport, GuardPass, PathClass, Pinned
 from andon.model.wire import SEQ_HEADER, LeaseReport, SlotReport, SlotState, SyncAnswer, SyncRequest
-from andon.rules.disk_marks import GIB
 from andon.sim.virtual_time import VirtualClock
 from andon.store import claims, hosts
 from andon.store.apply_news import apply_job_news, apply_run_news
@@ -331,43 +329,3 @@ def test_a_host_hears_the_pools_of_its_slots(store: Store, clock: VirtualClock) 
         return (await sync(http, token, a_report((own, unknown), seq=1))).json()["policy"]["slot_pools"]
 
     assert ask(a_control_plane(store, clock), work) == {"1000": "linux"}
-
-
-def test_what_a_host_tells_of_its_disks_is_shown_as_it_was_told(store: Store, clock: VirtualClock) -> None:
-    told = DiskReport(
-        mount="/data",
-        total=100 * GIB,
-        free=7 * GIB,
-        inodes=1000,
-        inodes_free=900,
-        level=DiskLevel.HARD,
-        admits=False,
-        floor=5 * GIB,
-        full_in_s=1234,
-        slots=(0,),
-        classes=(ClassTotal(path_class=PathClass.DEAD, bytes=GIB, count=2),),
-        pinned=(Pinned(path="/data/x", by="a process works in it"),),
-        passes=(GuardPass(at=clock.now(), level=DiskLevel.HARD, removed=1, freed=-5),),
-    )
-
-    async def work(http: Any) -> Any:
-        token = (await enrol(http, clock)).json()["host_token"]
-        report = msgspec.structs.replace(a_report((idle(0),)), disk=(told,))
-        first = await sync(http, token, report)
-        shown = (await http.get("/api/v1/hosts/host-a")).json()["disk"]
-        # Said once; a section that is absent is unchanged, and an empty one is empty.
-        second = await sync(http, token, msgspec.structs.replace(report, seq=2, disk=None, slots=()))
-        kept = (await http.get("/api/v1/hosts/host-a")).json()["disk"]
-        await sync(http, token, msgspec.structs.replace(report, seq=3, disk=(), slots=(idle(0),)))
-        return (
-            first.status_code,
-            second.status_code,
-            shown,
-            kept,
-            (await http.get("/api/v1/hosts/host-a")).json()["disk"],
-        )
-
-    first, second, shown, kept, gone = ask(a_control_plane(store, clock), work)
-    assert (first, second, shown, gone) == (200, 200, kept, [])
-    assert msgspec.convert(shown, tuple[DiskReport, ...]) == (told,)
-    assert (shown[0]["mount"], shown[0]["level"], shown[0]["full_in_s"]) == ("/data", "hard", 1234)
