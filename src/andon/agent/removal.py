@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from andon.agent.cgroups import remove_cgroup
+from andon.agent.disk.removals import Intend, Intent, unwritten
 from andon.agent.folder_use import used_folders
 from andon.agent.held import GONE_MARK, NEW_MARK, claim_folders
 from andon.agent.layout import Root
@@ -20,15 +21,21 @@ def leftovers(root: Root) -> tuple[Path, ...]:
     return tuple(folder for folder in claim_folders(root) if folder.name.startswith((GONE_MARK, NEW_MARK)))
 
 
-async def remove_folders(folders: Mapping[Path, str | None], log: Logger) -> bool:
-    """Removes each folder (with its cgroup) that nobody uses; says whether none is left."""
+async def remove_folders(folders: Mapping[Path, str | None], log: Logger, intend: Intend = unwritten) -> bool:
+    """Removes each folder (with its cgroup) that nobody uses; says whether none is left.
+
+    `intend` writes down what goes. Raises OSError.
+    """
     used = await asyncio.to_thread(used_folders, folders)
     done = not used
     for folder, cgroup in folders.items():
         if folder in used or not remove_cgroup(cgroup):
             log.info("slot_folder.kept", path=str(folder), reason="a process still uses it")
             done = False
-        elif (why := await _remove_tree(_put_aside(folder))) is None:
+            continue
+        gone, intent = _put_aside(folder, intend)
+        if (why := await _remove_tree(gone)) is None:
+            intent.gone()
             log.info("slot_folder.removed", path=str(folder))
         else:
             log.warning("slot_folder.kept", path=str(folder), reason=why)
@@ -36,11 +43,18 @@ async def remove_folders(folders: Mapping[Path, str | None], log: Logger) -> boo
     return done
 
 
-def _put_aside(folder: Path) -> Path:
+def _put_aside(folder: Path, intend: Intend) -> tuple[Path, Intent]:
     """Renamed first, so that a folder that is half removed is never taken for a claim."""
     if folder.name.startswith(GONE_MARK):
-        return folder
-    return folder.rename(folder.with_name(GONE_MARK + folder.name))
+        return folder, Intent(None)
+    intent = intend(str(folder), GONE_MARK + folder.name)
+    happened = False
+    try:
+        gone = folder.rename(folder.with_name(GONE_MARK + folder.name))
+        happened = True
+        return gone, intent
+    finally:
+        intent.settle(happened)
 
 
 async def _remove_tree(gone: Path) -> str | None:

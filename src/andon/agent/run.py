@@ -115,6 +115,7 @@ async def run_agent(
             log=log,
         ) as work:
             supervisor.keep_folders(work.keeper.is_below)
+            supervisor.write_down(work.removals.of_claim)
             adopted.tell_slots(work.serve)
             supervisor.look()
             adopted.look()

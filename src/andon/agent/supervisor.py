@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from andon.agent.claim_record import Phase, write_claim
+from andon.agent.disk.removals import Intend, unwritten
 from andon.agent.ending import end_runner
 from andon.agent.gate import Gate, OpenGate
 from andon.agent.held import Held, Life, look
@@ -55,6 +56,7 @@ class Supervisor:
         self._remove_due = clock.monotonic()
         self._kept: Callable[[Path], bool] = lambda folder: False
         self._gate: Gate = OpenGate()
+        self._intend: Intend = unwritten
         self._watches = Watches(self.loop.nudge)
         self._outputs = RunnerOutputs(self._reached)
         self._starter = Starter(
@@ -101,6 +103,10 @@ class Supervisor:
     def runners(self) -> tuple[RunnerProcess, ...]:
         """Every runner that lives, as its hooks are told apart by."""
         return runners_of(self._held)
+
+    def write_down(self, intend: Intend) -> None:
+        """From now on `intend` is told of every claim's folder before it goes."""
+        self._intend = intend
 
     def keep_folders(self, kept: Callable[[Path], bool]) -> None:
         """From now on a folder that is `kept` is not removed, however long its claim is over."""
@@ -209,7 +215,7 @@ class Supervisor:
 
     async def _remove(self, folders: dict[Path, str | None]) -> None:
         try:
-            await remove_folders(folders, self._log)
+            await remove_folders(folders, self._log, self._intend)
         except OSError as error:
             self._log.warning("slot_folder.kept", reason=str(error))
         finally:

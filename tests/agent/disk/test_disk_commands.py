@@ -118,7 +118,8 @@ def test_who_answers_after_a_reboot_from_the_history(jobs: Jobs, until) -> None:
     path = jobs.begin(1, 0)
     jobs.end(1, "success")
     until(lambda: (jobs.hear(""), not path.exists())[1], "its run is over")
-    until(lambda: any(one.actor == "agent:keeper" for one in jobs.server.deletions), "told")
+    for actor in ("agent:keeper", "agent:supervisor"):
+        until(lambda actor=actor: any(one.actor == actor for one in jobs.server.deletions), f"{actor} has told")
     jobs.agent.end(15)
     from andon.agent.leases.place import lease_folder
 
@@ -127,6 +128,8 @@ def test_who_answers_after_a_reboot_from_the_history(jobs: Jobs, until) -> None:
     jobs.agent.start()
     code, said = andon(jobs.agent, "who", str(path))
     assert code == 0 and "agent:keeper" in said and "its run is over" in said
+    code, said = andon(jobs.agent, "who", str(jobs.agent.root.claim(0, "1") / "runner"))
+    assert code == 0 and "agent:supervisor" in said and "its claim is over" in said and "deleted" in said
 
 
 def test_a_guard_that_is_switched_off_is_not_swept_with(jobs: Jobs, until) -> None:

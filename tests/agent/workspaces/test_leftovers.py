@@ -12,12 +12,16 @@ from tempfile import TemporaryDirectory
 import msgspec
 import pytest
 
+from andon.agent.disk.history import History
+from andon.agent.disk.journal import DeletionJournal, JournalUnusable
+from andon.agent.disk.removals import Removals
 from andon.agent.process_identity import boot_id, start_ticks
 from andon.agent.workspaces.for_hooks import WorkspacesForHooks
 from andon.agent.workspaces.leftovers import Leftovers
 from andon.agent.workspaces.parts import CannotBegin
 from andon.agent.workspaces.work_trash import TRASH
 from andon.model.config import Workspace
+from andon.model.disk import Deletion
 from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import JobIdentity, JobProcess, LeaseRecord
 from andon.runtime.clock import SystemClock
@@ -38,6 +42,8 @@ class Stage:
     def __init__(self, base: Path) -> None:
         self.base, self.trash = base, base / "trash"
         self.trash.mkdir(mode=0o700)
+        log = logger("test")
+        self.journal = DeletionJournal(base / "journal", History(base / "history", log), log, records=16)
         self.works = {1000: base / "one" / "_work", 1001: base / "two" / "_work"}
         for work in self.works.values():
             for folder in (work / "app" / "app", work / "other", work / "_temp"):
@@ -70,6 +76,7 @@ class Stage:
             lambda slot, claim: self.base / str(slot) / claim,
             lambda: self.records,
             trash=self.trash,
+            intend=Removals(self.journal, nonce=lambda: os.urandom(5).hex(), clock=SystemClock()).of_leftover,
             may_put_aside=lambda: self.guard == "act",
             nonce=lambda: "abcdefghjk",
             clock=SystemClock(),
@@ -87,6 +94,7 @@ class Stage:
         return {str(each.relative_to(self.base)) for each in found if each.stat().st_uid == NOBODY}
 
     def close(self) -> None:
+        self.journal.close()
         for process in self.running:
             process.communicate(b"")
 
@@ -199,7 +207,20 @@ def test_what_cannot_be_given_goes_to_the_agent_s_trash_and_is_said(stage: Stage
     said = stage.heal()
     assert said[1] == "1 that could not be given were put aside from app (app/private?\\xff)"
     assert [each.name for each in stage.trash.iterdir()] == ["left.abcdefghjk.1"]
+    (line,) = stage.journal.unheard()
+    assert line.path == f"{stage.checkout}/private\n\\xff" and line.actor == "agent:healer"
     assert stage.leftovers.trashes() == ()
+
+
+def test_what_cannot_be_written_down_stays(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    (stage.checkout / "private").touch(mode=0o600)
+
+    def full(self: DeletionJournal, deletion: Deletion, trash_name: str) -> None:
+        raise JournalUnusable(28, "No space left on device")
+
+    monkeypatch.setattr(DeletionJournal, "begin", full)
+    assert "1 leftovers stay in app, as app/private" in stage.heal()[1]
+    assert list(stage.trash.iterdir()) == []
 
 
 def test_while_the_guard_only_observes_nothing_is_put_aside(stage: Stage) -> None:

@@ -73,6 +73,7 @@ class DeletionJournal:
         self._places: dict[str, int] = {}
         """Where the last word on each deletion stands."""
         self._unheard: dict[str, None] = {}
+        self._untold = 0
         self._file: int | None = None
         self._refused = ""
         self._open()
@@ -91,7 +92,7 @@ class DeletionJournal:
         """It did not."""
         self._settle(id, Stage.TAKEN_BACK)
 
-    def emptied(self, trash_name: str, size: int) -> None:
+    def emptied(self, trash_name: str, size: int | None) -> None:
         """What had this name in the trash is gone from the disk; it took `size` bytes. Other names are none of ours."""
         with self._lock:
             found = next((one for one in self._entries.values() if one.trash_name == trash_name), None)
@@ -218,7 +219,11 @@ class DeletionJournal:
         self._places.pop(id, None)
         if id in self._unheard:
             del self._unheard[id]
-            self._log.warning("deletion.untold", deletion=id, reason="the journal was full before it could be told")
+            self._untold += 1
+            # Of many a few lines are enough: each time that there are twice as many.
+            if self._untold & (self._untold - 1) == 0:
+                reason = "the journal was full before it could be told"
+                self._log.warning("deletion.untold", deletion=id, so_far=self._untold, reason=reason)
 
     def _open(self) -> int | None:
         for path in (self._path, self._instead):

@@ -21,6 +21,7 @@ from andon.agent.disk.inventory import Inventory, to_measure
 from andon.agent.disk.journal import DeletionJournal
 from andon.agent.disk.measuring import Measurer
 from andon.agent.disk.questions import DiskQuestions
+from andon.agent.disk.removals import Removals
 from andon.agent.hooks.orphans import clear_dead_notes
 from andon.agent.hooks.plan import prepare_standalone
 from andon.agent.kept_policy import KeptPolicy
@@ -58,6 +59,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     policy: KeptPolicy
     workspace_of: Callable[[int], Workspace]
     journal: DeletionJournal
+    removals: Removals
     sizes: Measurer
     account: Account
     questions: DiskQuestions
@@ -136,6 +138,7 @@ async def workspaces_of(
     evidence = Evidence(clock, boot_id)
     history = History(root.deletions, log)
     journal = DeletionJournal(place.journal, history, log, instead=root.journal)
+    removals = Removals(journal, nonce=new_mark, clock=clock)
     directories = Directories(
         root,
         workspace_of,
@@ -194,6 +197,7 @@ async def workspaces_of(
         _claim_work(root),
         table.records,
         trash=root.trash,
+        intend=removals.of_leftover,
         may_put_aside=lambda: policy.now.guard == "act",
         nonce=new_mark,
         clock=clock,
@@ -251,6 +255,7 @@ async def workspaces_of(
             workspace_of=workspace_of,
             serve=serve,
             journal=journal,
+            removals=removals,
             sizes=sizes,
             account=account,
             questions=questions,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.disk.removals import Intend, unwritten
 from andon.agent.leases.process_use import Folder, find_uses
 from andon.agent.process_identity import is_of, lives
 from andon.agent.trees.heal import Healed, heal
@@ -48,7 +49,8 @@ class _Job(msgspec.Struct, frozen=True, kw_only=True):
 class Leftovers:
     """`adopted_works` gives the work folders of adopted runners, by slot; `claim_work` that of a claim's runner.
 
-    `records` gives every lease, `may_put_aside` says whether the guard acts, `nonce` is as for workspaces.
+    `intend` writes down what is put aside; `records` gives every lease, `may_put_aside` says whether the guard acts,
+    `nonce` is as for workspaces.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Leftovers:
         records: Callable[[], Iterable[LeaseRecord]],
         *,
         trash: Path,
+        intend: Intend = unwritten,
         may_put_aside: Callable[[], bool],
         nonce: Callable[[], str],
         clock: Clock,
@@ -65,6 +68,7 @@ class Leftovers:
     ) -> None:
         self._adopted_works, self._claim_work, self._records = adopted_works, claim_work, records
         self._trash, self._may_put_aside, self._nonce = trash, may_put_aside, nonce
+        self._intend = intend
         self._clock, self._log = clock, log
         # Its own threads: what waits for a disk here keeps no workspace from being made.
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="leftovers")
@@ -138,7 +142,7 @@ class Leftovers:
         except OSError as error:
             return (self._refuse(job, f"{job.work}/{name}", error),)
         try:
-            with putting_aside(self._trash, work, self._nonce()) as put_aside:
+            with putting_aside(self._trash, work, self._nonce(), self._intend) as put_aside:
                 done = heal(
                     tree,
                     (job.process.uid, job.process.gid),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+from andon.agent.disk.removals import Intend, unwritten
 from andon.agent.trees.system_calls import open_beneath, rename_to_new
 
 TRASH = "_andon-trash"
@@ -14,10 +15,12 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 @contextlib.contextmanager
-def putting_aside(trash: Path, work: int, mark: str) -> Generator[Callable[[int, str], None]]:
+def putting_aside(
+    trash: Path, work: int, mark: str, intend: Intend = unwritten
+) -> Generator[Callable[[int, str], None]]:
     """A call that moves a name of an open directory into `trash`, or below the open folder `work`.
 
-    It raises OSError, also where somebody else's folder has the name of our trash.
+    It raises OSError, also where somebody else's folder has the name of our trash. `intend` writes down what goes.
     """
     bins: list[int] = []
     count = 0
@@ -26,6 +29,15 @@ def putting_aside(trash: Path, work: int, mark: str) -> Generator[Callable[[int,
         nonlocal count
         count += 1
         new_name = f"left.{mark}.{count}"
+        path = os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH115
+        intent, happened = intend(_text(f"{path}/{name}"), new_name), False
+        try:
+            move(folder, name, new_name)
+            happened = True
+        finally:
+            intent.settle(happened)
+
+    def move(folder: int, name: str, new_name: str) -> None:
         if not bins:
             bins.append(os.open(trash, _FOLDER | os.O_CLOEXEC))
         try:
@@ -41,6 +53,11 @@ def putting_aside(trash: Path, work: int, mark: str) -> Generator[Callable[[int,
     finally:
         for each in bins:
             os.close(each)
+
+
+def _text(path: str) -> str:
+    """A path of any bytes as text that can be kept."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _near(work: int) -> int:
