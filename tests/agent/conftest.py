@@ -30,7 +30,6 @@ from andon.agent.leases.place import lease_folder
 from andon.agent.process_identity import boot_id, end_session
 from andon.model.disk import Deletion, DiskReport
 from andon.model.wire import (
-    HOLD_SECONDS,
     SEQ_HEADER,
     ClaimOrder,
     EndReport,
@@ -45,6 +44,8 @@ from andon.model.wire import (
 from tests.support.low_marks import LOW_MARKS
 
 PATIENCE_S = 20.0
+HELD_S = 5.0
+"""How long a sync without news is held: an answer that the agent gave up waiting for is given again after that."""
 TOKEN = "aht_of-this-host"
 SECRET = "the-enrolment-secret"
 PROGRAM = Path(__file__).with_name("agent_program.py")
@@ -185,7 +186,7 @@ class FakeControlPlane:
             self._wake = wake = asyncio.Event()
             while self._version == self._told and self.requests[-1].seq == asked.seq:
                 try:
-                    await asyncio.wait_for(wake.wait(), HOLD_SECONDS)
+                    await asyncio.wait_for(wake.wait(), HELD_S)
                 except TimeoutError:
                     break
                 wake.clear()

@@ -257,6 +257,7 @@ def test_what_comes_to_rest_is_measured_once_more(host: Host) -> None:
         before = one.size(record) or 0
         (Path(record.path) / "target" / "more").write_bytes(os.urandom(1 << 20))
         host.change(record, state=WorkspaceState.DEAD)
+        assert one.measurer.size_of(Path(record.path), (record.device, record.inode), still=True) is None
         await one.look(2)
         assert (one.size(record) or 0) > before
         await one.measurer.close()

@@ -58,10 +58,10 @@ class Measurer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sizes", initializer=_gently)
         self.loop = Loop("sizes", self.look, period=LOOK_S, clock=clock, log=log)
 
-    def size_of(self, path: Path, identity: tuple[int, int]) -> int | None:
-        """Bytes that it took when it was measured last; None: not yet."""
+    def size_of(self, path: Path, identity: tuple[int, int], *, still: bool = False) -> int | None:
+        """Bytes that it took when it was measured last; None: not yet, or with `still` not since it came to rest."""
         found = self._sizes.get((path, identity))
-        return None if found is None else found.bytes
+        return None if found is None or (still and not found.still) else found.bytes
 
     async def look(self) -> float:
         """Measures one, if one is due; returns how long to rest."""

@@ -42,6 +42,7 @@ from andon.agent.workspaces.removing import LeasedRemover
 from andon.agent.workspaces.served_slots import ServedSlots
 from andon.agent.workspaces.work_folders import WorkFolders
 from andon.model.config import Agent, Workspace
+from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import LeaseRecord
 from andon.runtime.clock import Clock, seconds_since_boot
 from andon.runtime.errors import Refused
@@ -159,7 +160,8 @@ async def workspaces_of(
     sizes = Measurer(lambda: to_measure(inventory.take()), changed=measured, clock=clock, log=log)
 
     def size_of(record: LeaseRecord) -> int | None:
-        return sizes.size_of(Path(record.path), (record.device, record.inode))
+        still = record.state in (WorkspaceState.DEAD, WorkspaceState.TRASHED)
+        return sizes.size_of(Path(record.path), (record.device, record.inode), still=still)
 
     told = _Passes()
     emptier = TrashEmptier(

@@ -22,7 +22,10 @@ def all_drills() -> dict[str, Drill | HostDrill]:
         for each in pkgutil.iter_modules(package.__path__):
             if _FILE.match(each.name):
                 found += importlib.import_module(f"{package.__name__}.{each.name}").DRILLS
-    return {drill.id: drill for drill in sorted(found, key=lambda drill: _order(drill.id))}
+    book = {drill.id: drill for drill in sorted(found, key=lambda drill: _order(drill.id))}
+    if len(book) < len(found):
+        raise ValueError("Two drills have the same number.")
+    return book
 
 
 def _order(number: str) -> tuple[int, int, str]:

@@ -119,7 +119,7 @@ class Watch:
         if job.stage is not Stage.QUEUED or ended is not None:
             moved = now - (simulation.clock.now() - job.history[-1].at).total_seconds()
             until = min(ended if ended is not None else now, moved if job.stage is not Stage.QUEUED else now)
-            if until > death.at:
+            if until >= death.at:
                 # Else nothing hung on it any more when it ended.
                 self._measured(bound, death.at, until, death.claim, host=death.host, what=story(job))
             return True

@@ -35,7 +35,7 @@ async def _story(stage: Stage) -> None:
 
 DRILLS = (
     HostDrill(
-        id="T26",
+        id="T26c",
         title="nothing starts on a host that looks well",
         protection="start probe",
         story=_story,
