@@ -85,6 +85,8 @@ def test_a_database_that_goes_away_costs_time_and_no_job(tmp_path: Path, durable
         assert gone(steps) == [], "the jobs go on"
         (tmp_path / "go").touch()
         wait_for("GitHub has both as completed", lambda: completed(stage, first))
+        # One that is under way has no status yet.
+        wait_for("the last delivery is answered", lambda: None not in delivered(stage))
         assert set(delivered(stage)) == {202}, "every delivery was acknowledged, durably"
 
         durable.start()

@@ -34,7 +34,13 @@ def classes(found: tuple[Owned, ...], root: Path) -> dict[str, str]:
 def test_everything_below_the_root_has_a_class(host: Host, tmp_path: Path) -> None:
     live, dead = host.workspace(7), host.workspace(8, WorkspaceState.DEAD)
     root = host.root.path
-    for folder in ("slots/0/clm_live/runner", "slots/0/clm_over", "trash/old", "runs/0/.partial-9-1-a-0123456789"):
+    for folder in (
+        "slots/0/clm_live/runner",
+        "slots/0/clm_over",
+        "slots/0/.probe",
+        "trash/old",
+        "runs/0/.partial-9-1-a-0123456789",
+    ):
         (root / folder).mkdir(parents=True)
     for folder in ("runs/0/somebody's", "runs/not-a-slot", "backup", "slots/left"):
         (root / folder).mkdir(parents=True)
@@ -55,6 +61,7 @@ def test_everything_below_the_root_has_a_class(host: Host, tmp_path: Path) -> No
         "runs/not-a-slot": "unknown",
         "slots/0/clm_live": "live",
         "slots/0/clm_over": "dead",
+        "slots/0/.probe": "live",
         "slots/left": "unknown",
         "trash/old": "trash",
         "bases/key": "base",

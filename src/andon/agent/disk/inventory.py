@@ -92,6 +92,8 @@ class Inventory:
 
     def _of_claims(self, path: Path) -> "_Word":
         name = path.name.removeprefix(GONE_MARK).removeprefix(NEW_MARK)
+        if name == path.name and name.startswith("."):
+            return _Word(PathClass.LIVE, "a start that is tried on the slot")
         if path.name in self._live_claims():
             return _Word(PathClass.LIVE, f"the runner of claim {name}")
         return _Word(PathClass.DEAD, f"claim {name}, which is over")
