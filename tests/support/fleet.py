@@ -208,6 +208,17 @@ command = {json.dumps(self._runner)}
         body = {"repository": "acme/app", "jobs": jobs, "event": "push", "branch": "main", **more}
         return list(self.ask_github("POST", "/_sandbox/runs", body)["jobs"])
 
+    def learn_how_little_jobs_write(self) -> None:
+        """One short job: a pool of which nothing is known is held back by a guess on a small disk (R51)."""
+        first = self.run([{"name": "first", "labels": LABELS, "steps": [{"run": "true"}]}])
+        wait_for("the first job is over", lambda: not self.unfinished(first))
+
+        def told() -> bool:
+            disks = self.ask("/api/v1/disk")["items"]
+            return any(gone["bytes"] is not None for disk in disks for gone in disk["deletions"])
+
+        wait_for("what it wrote is told", told)
+
     def truth(self) -> dict[str, Any]:
         return self.ask_github("GET", "/_sandbox/truth")
 
