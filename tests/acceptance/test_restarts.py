@@ -47,6 +47,7 @@ def end_and_start_everything(stage: Stage) -> None:
 
 def test_restarts_of_everything_end_no_job(tmp_path: Path) -> None:
     with a_fleet(tmp_path, hosts=2, slots=3) as stage:
+        stage.learn_how_little_jobs_write()
         job_ids = stage.run(held_jobs(tmp_path))
         wait_for("all jobs run", lambda: len(running(tmp_path)) == JOBS)
         steps = running(tmp_path)
