@@ -58,7 +58,7 @@ def test_applying_gives_way_while_more_come_in_than_can_be_stored(play: Any, mon
 def test_a_burst_is_what_waits_behind_the_transaction_under_way(play: Any, tmp_path: Any) -> None:
     async def story(world: Any) -> None:
         spool = Spool(tmp_path / "spool", world.store._ids)
-        intake = Intake(world.store, spool, logger("test"))
+        intake = Intake(world.store, spool, logger("test"), patience_s=60.0)
         at = world.clock.now()
 
         def keep(number: int) -> asyncio.Task[Kept]:

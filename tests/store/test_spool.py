@@ -17,7 +17,7 @@ from andon.runtime.logging import logger
 from andon.sim.virtual_time import VirtualClock
 from andon.store import intake as intake_module
 from andon.store.deliveries import Received
-from andon.store.intake import Intake, Kept
+from andon.store.intake import PATIENCE_S, Intake, Kept
 from andon.store.schema import deliveries
 from andon.store.spool import Spool, SpoolFull, contents, framed, record
 from andon.store.transaction import Store, Tx
@@ -171,11 +171,17 @@ class Patient:
         return await self._store.write(work)
 
 
-def play(store: Store, clock: VirtualClock, folder: Path, story: Callable[[Intake, Patient], object]) -> None:
+def play(
+    store: Store,
+    clock: VirtualClock,
+    folder: Path,
+    story: Callable[[Intake, Patient], object],
+    patience_s: float = 60.0,
+) -> None:
     async def main() -> None:
         spool = a_spool(folder, clock)
         patient = Patient(store)
-        await story(Intake(patient, spool, logger("test")), patient)  # type: ignore[arg-type, misc]
+        await story(Intake(patient, spool, logger("test"), patience_s), patient)  # type: ignore[arg-type, misc]
         spool.close()
 
     asyncio.run(main())
@@ -216,7 +222,7 @@ def test_a_slow_database_is_not_waited_for_and_what_it_still_wrote_is_no_second_
         database.held.set()
         assert await intake.drain() == 0, "the slow write was carried out after all"
 
-    play(store, clock, tmp_path, story)
+    play(store, clock, tmp_path, story, PATIENCE_S)
     assert stored(store) == ["guid-1"]
 
 

@@ -28,12 +28,13 @@ ENROLMENT = "enrolment-secret"
 
 def a_control_plane(store: Store, clock: VirtualClock, config: Config | None = None, **changes: Any) -> ControlPlane:
     secrets = iter(range(1, 1000))
-    # A folder that nobody can make: a test that needs the spool brings its own.
+    # A folder that nobody can make: a test that needs the spool brings its own. So the database has all the time
+    # that a busy machine takes.
     spool = Spool(Path("/proc/no-spool"), SortableIds(clock, Random(2)))
     defaults: dict[str, Any] = {
         "config": config or a_config(),
         "store": store,
-        "intake": Intake(store, spool, logger("test")),
+        "intake": Intake(store, spool, logger("test"), patience_s=60.0),
         "clock": clock,
         "log": logger("test"),
         "metrics": Metrics(),

@@ -72,7 +72,9 @@ class PageFleet:
         self.control = ControlPlane(
             config=config,
             store=store,
-            intake=Intake(store, Spool(Path("/proc/no-spool"), SortableIds(clock, Random(2))), logger("test")),
+            intake=Intake(
+                store, Spool(Path("/proc/no-spool"), SortableIds(clock, Random(2))), logger("test"), patience_s=60.0
+            ),
             clock=_TimeOfTests(clock),
             log=logger("test"),
             metrics=Metrics(),

@@ -49,8 +49,8 @@ class Kept(StrEnum):
 class Intake:
     """The way in for deliveries."""
 
-    def __init__(self, store: Store, spool: Spool, log: Logger) -> None:
-        self._store, self._spool, self._log = store, spool, log
+    def __init__(self, store: Store, spool: Spool, log: Logger, patience_s: float = PATIENCE_S) -> None:
+        self._store, self._spool, self._log, self._patience_s = store, spool, log, patience_s
         self._spooled: Callable[[], None] = lambda: None
         self._away = spool.waiting
         """The database failed last, and has not answered since: it is not asked by each delivery."""
@@ -88,7 +88,7 @@ class Intake:
             else:
                 if new is not None:
                     return Kept.STORED if new else Kept.DUPLICATE
-                self._turn_away(f"the database took longer than {PATIENCE_S:g} s")
+                self._turn_away(f"the database took longer than {self._patience_s:g} s")
         await self._spool.keep(received)
         self._spooled()
         return Kept.SPOOLED
@@ -133,7 +133,7 @@ class Intake:
             while self._next:
                 batch, self._next = _cut(self._next, lambda each: each[0])
                 writing = self._begin([received for received, _ in batch])
-                await asyncio.wait({writing}, timeout=PATIENCE_S)
+                await asyncio.wait({writing}, timeout=self._patience_s)
                 if not writing.done():
                     # It may still be written; the same GUID out of the spool is then a duplicate.
                     late, self._next = [*batch, *self._next], []
