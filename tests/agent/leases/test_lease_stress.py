@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = Path(__file__).with_name("stress")
+ROUNDS_OF_A_LOT, LOTS = 1000, 10
 
 
 class Stress:
@@ -123,12 +124,18 @@ def play(one: Stress, rounds: int, rule: str, *, seed: int, killing: bool = Fals
     one.running.remove(holders)
 
 
-def test_no_lease_is_lost_and_none_kept_for_ever(stress, count, until):
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """10,000 rounds in the proof, in lots that may be played beside each other; 100 in the test."""
+    if "lot" in metafunc.fixturenames:
+        metafunc.parametrize("lot", range(LOTS if metafunc.config.getoption("--proof") else 1))
+
+
+def test_no_lease_is_lost_and_none_kept_for_ever(stress, count, until, lot):
     one = stress()
     for _ in range(2):
         one.add_guard("protocol")
-    rounds = count(1000)
-    play(one, rounds, "protocol", seed=rounds, killing=True)
+    rounds = count(ROUNDS_OF_A_LOT)
+    play(one, rounds, "protocol", seed=rounds + lot, killing=True)
     until(lambda: one.left() == [], "every dead workspace and its lease are gone")
     happened = one.happened()
     assert happened["hit"] == 0, happened
