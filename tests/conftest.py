@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,10 +52,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def count(request: pytest.FixtureRequest) -> Callable[[int], int]:
-    """`count(200)`: 200 in the proof, a tenth of it in the test."""
+def count(request: pytest.FixtureRequest) -> Callable[..., int]:
+    """`count(200)`: 200 in the proof, a tenth of it in the test; `count(200, test=8)` where a tenth takes long."""
     proof = request.config.getoption("--proof")
-    return lambda full: full if proof else max(1, full // 10)
+
+    def counted(full: int, *, test: int | None = None) -> int:
+        return full if proof else max(1, full // 10) if test is None else test
+
+    return counted
 
 
 @pytest.fixture(autouse=True)
@@ -87,14 +92,20 @@ def postgres() -> Iterator[PostgresServer]:
 
 BOTH = ("store", "loops")
 """Folders whose tests hold for every database: they run on both."""
+IN_TURN = ("loops",)
+"""Those of them whose tests run on both in the proof only, and on one or the other in the test: what a database does
+differently is the store's, and its suite runs on both always."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "place" in metafunc.fixturenames:
-        both = metafunc.definition.path.parent.name in BOTH
+        folder = metafunc.definition.path.parent.name
+        kinds = KINDS if folder in BOTH else KINDS[:1]
+        if folder in IN_TURN and not metafunc.config.getoption("--proof"):
+            turn = crc32(f"{metafunc.definition.path.name}::{metafunc.function.__name__}".encode()) % len(KINDS)
+            kinds = KINDS[turn : turn + 1]
         # A file that is about one of them says so.
-        kinds = getattr(metafunc.module, "DATABASES", KINDS if both else KINDS[:1])
-        metafunc.parametrize("place", kinds, indirect=True)
+        metafunc.parametrize("place", getattr(metafunc.module, "DATABASES", kinds), indirect=True)
 
 
 @pytest.fixture

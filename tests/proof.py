@@ -62,6 +62,9 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("bench lease", [*ANDON, "bench", "lease", "--rounds", "1000", "--json"]),
     ("bench agent", [*ANDON, "bench", "agent", "--rounds", "10", "--json"]),
     ("bench start", [*ANDON, "bench", "start", "--rounds", "200", "--json"]),
+    ("bench disk", [*ANDON, "bench", "disk", "--rounds", "5", "--json"]),
+    ("growing builds on ext4, xfs, btrfs", [*ALONE, "tests/acceptance/test_growing_builds.py"]),
+    ("a host over each mark and back", [*ANDON, "drill", "record", ".proof/marks"]),
 )
 
 

@@ -120,14 +120,14 @@ def test_observe_mode_only_says_that_it_would_let_go(play: Any) -> None:
     play(story)
 
 
-def test_a_removal_from_a_place_out_of_reach_is_tried_ever_more_slowly_and_not_for_ever(play: Any) -> None:
+def test_a_removal_from_a_place_out_of_reach_is_tried_ever_more_slowly_and_not_for_ever(play: Any, count: Any) -> None:
     async def story(world: Any) -> None:
         payload = {"owner": "acme", "repository": "acme/app", "name": "andon-f-x"}
         await world.store.write(lambda tx: tx.order("retire_runner", key="x", subject="clm_x", payload=payload))
         world.fault(**GONE_EVERYWHERE, status=404)
         world.calls.clear()
         tries: list[int] = []
-        for _ in range(24):
+        for _ in range(count(24, test=6)):
             await look(world, 60)
             tries.append(sum(world.calls.values()))
         assert tries[0] <= 7 and tries[-1] <= 14, "not each minute"

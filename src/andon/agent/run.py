@@ -132,7 +132,8 @@ async def run_agent(
                 marks=agent.disk,
                 mode=lambda: work.policy.now.guard,
                 share_of=work.account.share,
-                busy=lambda: any(slot.state is SlotState.RUNNING for slot in host.slots()),
+                # Hooks tell of a job before its runner's output does, and of one whose words we do not know.
+                busy=lambda: work.keeper.written_to or any(slot.state is SlotState.RUNNING for slot in host.slots()),
                 changed=supervisor.changed,
                 environ=environ,
                 clock=clock,

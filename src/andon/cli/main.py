@@ -123,6 +123,7 @@ def make_app() -> App:
             "Incidents of real fleets, played against this version.",
             list=(f"{here}.drill:drill_list", "Name every drill."),
             run=(f"{here}.drill:drill_run", "Play drills, on virtual time or on this host: pass or fail."),
+            record=(f"{here}.drill_record:drill_record", "Drive a host over each mark of its disk, for a picture."),
         )
     )
     app.command(f"{here}.bench:bench", name="bench", help="Measure ours beside a baseline, in one run.")

@@ -159,7 +159,7 @@ def test_with_one_directory_for_all_the_clean_up_breaks_the_next_build(server, m
 
 
 def test_with_andon_no_build_fails(server, make_agent, until, tmp_path, count):
-    race, tries, failed, ids = Race(server, make_agent, tmp_path / "race", {"p": EXPORT}), count(200), [], []
+    race, tries, failed, ids = Race(server, make_agent, tmp_path / "race", {"p": EXPORT}), count(200, test=8), [], []
     for run in range(1, tries + 1):
         first, second = race.once(run)
         assert first.word("workspace") and second.word("workspace"), first.word("hook") + second.word("hook")

@@ -219,15 +219,16 @@ def test_the_end_of_a_jobs_process_is_watched_for_from_its_first_moment(stage: S
 def test_from_the_job_to_the_trash(stage: Stage) -> None:
     one = stage.begin(7, 1)
     stage.look()
-    assert stage.state(one) is WorkspaceState.LEASED
+    assert stage.state(one) is WorkspaceState.LEASED and stage.keeper.written_to
     stage.kernel.alive.clear()
     stage.kernel.more[one.id] = Holder.MOUNT
     stage.look()
-    assert stage.state(one) is WorkspaceState.DRAINING
+    assert stage.state(one) is WorkspaceState.DRAINING and stage.keeper.written_to
     assert stage.keeper.reports()[0].held_by == ("held by mount",)
     del stage.kernel.more[one.id]
     stage.look()
     assert stage.state(one) is WorkspaceState.DEAD and one.id in stage.places.there
+    assert not stage.keeper.written_to
     stage.hear({"7": "in_progress"}, {one.id: "success"})
     stage.look()
     assert stage.state(one) is WorkspaceState.DEAD, "its run waits for another job (P11)"

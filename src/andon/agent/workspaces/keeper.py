@@ -36,6 +36,7 @@ BY_KEEPER, BY_GUARD = "agent:keeper", "agent:guard"
 """Who took a workspace away, in the deletion journal: its time was over, or its room was needed."""
 _NO_EVIDENCE = frozenset({"success", "skipped", "neutral", "cancelled"})
 """Conclusions after which nobody looks into the directory."""
+_WRITTEN_TO = frozenset({WorkspaceState.LEASED, WorkspaceState.DRAINING})
 _UNKNOWN_JOB = JobIdentity(repository="", run_id=0, attempt=0, job="", runner="")
 
 
@@ -158,6 +159,11 @@ class Keeper:
             for record in sorted(self._records.records(), key=lambda record: record.id)
             if record.state is not WorkspaceState.TRASHED
         )
+
+    @property
+    def written_to(self) -> bool:
+        """Whether a job, or what it left running, may write into a workspace now."""
+        return any(record.state in _WRITTEN_TO for record in self._records.records())
 
     def over(self) -> tuple[LeaseRecord, ...]:
         """The dead ones whose runs are over: they may go before their time when their room is needed."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -33,6 +34,8 @@ from andon.sim.stage.loop_filesystem import NotHere, loop_filesystem
 
 PATIENCE_S = 20.0
 """For what has to come; a drill that waits longer fails."""
+_UNPROTECTED_S = 6.0
+"""The same without the protection, when it has to fail: mostly nothing comes."""
 _QUICK = Timing(look=0.5, settle=0.02, breath=0.05, interrupt=0.4, terminate=0.4, remove_again=0.3, first_retry=0.05)
 NEEDS_ROOT = "it needs root, for users and owners other than its own"
 
@@ -44,8 +47,9 @@ class Never(Exception):
 class Stage:
     """What a story acts on: the host's agent, its jobs, and what is seen of them."""
 
-    def __init__(self, folder: Path, clock: Clock, user: str | None, disk: Path | None) -> None:
+    def __init__(self, folder: Path, clock: Clock, user: str | None, disk: Path | None, patience_s: float) -> None:
         self.control = StandInControlPlane()
+        self.patience_s = patience_s
         self.clock = clock
         self.disk = disk or folder
         """Where the agent's root lies: a small filesystem of its own, where the story asks for one."""
@@ -63,6 +67,11 @@ class Stage:
     def total(self) -> int:
         """Bytes of the filesystem of the agent's root."""
         return shutil.disk_usage(self.disk).total
+
+    @property
+    def free(self) -> int:
+        """Those that anybody may still write."""
+        return shutil.disk_usage(self.disk).free
 
     def reported(self) -> DiskReport:
         """What was told last of that filesystem. Raises KeyError."""
@@ -175,9 +184,9 @@ class Stage:
         """The state of the workspace at this path, as the agent reported it last; None: of none."""
         return next((one.state for one in self.control.leases.values() if one.path == path), None)
 
-    async def until(self, holds: Callable[[], bool], what: str) -> None:
+    async def until(self, holds: Callable[[], bool], what: str, patience_s: float | None = None) -> None:
         """Looks until it holds. Raises Never."""
-        end = self.clock.monotonic() + PATIENCE_S
+        end = self.clock.monotonic() + (self.patience_s if patience_s is None else patience_s)
         while not holds():
             if self.clock.monotonic() > end:
                 raise Never(what)
@@ -230,24 +239,30 @@ class HostDrill(msgspec.Struct, frozen=True, kw_only=True):
     def play(self, seed: int) -> Result:
         """Plays it to its end. Chance has no part in it."""
         del seed
+        return self._play(PATIENCE_S)
+
+    def _play(self, patience_s: float) -> Result:
         needs = self.needs_root or (NEEDS_ROOT if self.user is not None else None)
         if needs is not None and os.geteuid() != 0:
             return _result(self, [], 0.0, (), skipped=needs)
         try:
-            return asyncio.run(_played(self, SystemClock()))
+            return asyncio.run(_played(self, SystemClock(), patience_s))
         except NotHere as error:
             return _result(self, [], 0.0, (), skipped=str(error))
 
     def play_unprotected(self, seed: int) -> Result:
         """Without its protection: it has to fail, or it shows nothing."""
+        del seed
         with taken_out(self.protection):
-            return self.play(seed)
+            return self._play(_UNPROTECTED_S)
 
 
-async def _played(drill: HostDrill, clock: Clock) -> Result:
+async def _played(drill: HostDrill, clock: Clock, patience_s: float) -> Result:
     began = clock.monotonic()
     with structlog.testing.capture_logs() as lines:
-        async with _staged(drill, clock) as stage:
+        async with staged(
+            clock, policy=drill.policy, user=drill.user, disk_mib=drill.disk_mib, patience_s=patience_s
+        ) as stage:
             try:
                 await drill.story(stage)
             except Never as never:
@@ -257,11 +272,19 @@ async def _played(drill: HostDrill, clock: Clock) -> Result:
 
 
 @contextlib.asynccontextmanager
-async def _staged(drill: HostDrill, clock: Clock) -> AsyncGenerator[Stage]:
-    with TemporaryDirectory(prefix="andon-drill-") as folder, _own_disk(drill.disk_mib) as disk:
+async def staged(
+    clock: Clock,
+    *,
+    policy: Mapping[str, Any] = MappingProxyType({}),
+    user: str | None = None,
+    disk_mib: int = 0,
+    patience_s: float = PATIENCE_S,
+) -> AsyncGenerator[Stage]:
+    """A host with its agent, and what it talks to; all of it is gone when the block ends. Raises NotHere."""
+    with TemporaryDirectory(prefix="andon-drill-") as folder, _own_disk(disk_mib) as disk:
         data = Path(folder)
-        stage = Stage(data, clock, drill.user, disk)
-        stage.control.policy = dict(drill.policy)
+        stage = Stage(data, clock, user, disk, patience_s)
+        stage.control.policy = dict(policy)
         stage.folder.mkdir()
         stage.folder.chmod(0o777)
         (data / "its.token").write_text(TOKEN)

@@ -4,6 +4,7 @@ from andon.sim.drills.on_host.host_drill import HostDrill, Stage
 from andon.sim.stage.loop_filesystem import fill, give_back
 
 _SMALL = 256
+_WAITS = 'echo here > "$DRILL/runs.began"; read -r line < "$DRILL/runs.leave"; '
 
 
 async def _filled(stage: Stage) -> None:
@@ -15,13 +16,14 @@ async def _filled(stage: Stage) -> None:
 
 
 async def _a_running_job(stage: Stage) -> None:
-    await _filled(stage)
-    give_back(stage.disk / "filler")
+    stage.begin("runs", _WAITS + 'head -c 1M /dev/zero > "$ANDON_WORKSPACE/out"')
+    await stage.said("runs.began")
+    await stage.until(lambda: (stage.root.path / "ballast").exists(), "room is kept for the worst")
     fill(stage.disk)
     await stage.until(lambda: stage.level() == "emergency", "nothing is left")
     await stage.leave("runs")
     await stage.until(lambda: "clm_runs" in stage.control.ends, "the running job's end is told")
-    stage.expect(stage.says("runs.result") == "0", "the job that ran did not come to its end")
+    stage.expect(stage.says("runs.result") == "0", "the job that ran could not write its last files")
     stage.expect(stage.control.ends["clm_runs"].exit == 0, "how the runner ended could not be written down")
     await stage.until(lambda: not (stage.root.path / "ballast").exists(), "the room that was kept is given up")
     give_back(stage.disk / "filler")
