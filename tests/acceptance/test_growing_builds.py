@@ -64,12 +64,15 @@ def test_the_third_waits_until_there_is_room(fleet: Stage, request: pytest.Fixtu
     # What the others left goes a minute after they are over: `make proof` waits for the third one's end, too.
     many = 3 if request.config.getoption("--proof") else 2
     wait_for("the builds are over", lambda: len(fleet.unfinished(jobs)) <= 3 - many, seconds=150)
-    ends = {
-        job["id"]: job["conclusion"]
-        for job in call("GET", f"{fleet.url}/api/v1/jobs?state=completed&limit=500")["items"]
-    }
+    ends = conclusions(fleet)
     over = [ends[job] for job in (first, *jobs) if job in ends]
     assert len(over) == 1 + many and set(over) == {"success"}, json.dumps(fleet.truth())[:2000]
+
+
+def conclusions(fleet: Stage) -> dict[int, str]:
+    """Of the jobs that are over."""
+    over = call("GET", f"{fleet.url}/api/v1/jobs?state=completed&limit=500")["items"]
+    return {job["id"]: job["conclusion"] for job in over}
 
 
 def known_bytes(fleet: Stage) -> int | None:
@@ -85,3 +88,43 @@ def whys(fleet: Stage, jobs: list[int]) -> list[dict[str, Any]]:
     """Why each of them waits that is known to wait."""
     waiting = [job["id"] for job in fleet.ask("/api/v1/jobs?state=queued&limit=500")["items"]]
     return [fleet.ask(f"/api/v1/jobs/{job}/why") for job in jobs if job in waiting]
+
+
+SLOW_MIB, HOG_MIB = 60, 20
+SLOW = f"""
+set -e
+for part in $(seq {SLOW_MIB // 4}); do head -c 4M /dev/urandom > "$ANDON_WORKSPACE/part-$part"; sleep PAUSE; done
+"""
+HOG = f"""
+set -e
+parts=200
+[ -e "MARK" ] || {{ touch "MARK"; parts={HOG_MIB // 4}; }}
+for part in $(seq $parts); do head -c 4M /dev/urandom > "$ANDON_WORKSPACE/part-$part"; sleep 0.1; done
+"""
+
+
+def test_who_takes_what_others_were_promised_is_ended_and_nobody_else(fleet: Stage, tmp_path: Path) -> None:
+    """host-facts.md 2.5: one run fails instead of eight. This one would fill the disk before the others are over."""
+
+    def a_job(name: str, script: str) -> list[dict[str, object]]:
+        return [{"name": name, "key": name, "labels": LABELS, "steps": [{"name": "Write", "run": script}]}]
+
+    hog = HOG.replace("MARK", str(tmp_path / "hog-ran"))
+    first = [*fleet.run(a_job("slow", SLOW.replace("PAUSE", "0"))), *fleet.run(a_job("hog", hog))]
+    wait_for("one of each kind is over", lambda: not fleet.unfinished(first))
+    wait_for("what both kinds write is learnt", lambda: len(sizes(fleet)) == 2, seconds=120)
+    slow = a_job("slow", SLOW.replace("PAUSE", "0.8"))
+    jobs = [*fleet.run(slow), *fleet.run(slow), *fleet.run(a_job("hog", hog))]
+    said = wait_for("it is said why one was ended", lambda: ended_for_room(fleet), seconds=60)
+    assert "its kind may; others on its disk were promised" in said
+    wait_for("all are over", lambda: not fleet.unfinished(jobs), seconds=150)
+    assert [conclusions(fleet).get(job) for job in jobs] == ["success", "success", "failure"], json.dumps(fleet.truth())
+
+
+def ended_for_room(fleet: Stage) -> str | None:
+    words = [each for space in fleet.ask("/api/v1/workspaces")["items"] for each in space["held_by"]]
+    return next((each for each in words if each.startswith("its steps were ended")), None)
+
+
+def sizes(fleet: Stage) -> list[int]:
+    return [each["bytes"] for disk in fleet.ask("/api/v1/disk")["items"] for each in disk["deletions"] if each["bytes"]]

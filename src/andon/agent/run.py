@@ -183,6 +183,7 @@ async def run_agent(
                     work.sizes.loop.run(),
                     work.account.loop.run(),
                     work.foreign.loop.run(),
+                    work.budgets.loop.run(),
                     guard.loop.run(),
                     probes.loop.run(),
                 )

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, bindparam, delete, exists, select, update
 from andon.model.job_states import JobStatus
 from andon.model.nouns import Host, Workspace
 from andon.model.wire import JobWord, LeaseReport
+from andon.model.workspace_states import WorkspaceState
+from andon.rules.growth import Basis
 from andon.rules.workspace_words import JobFact, RunWord, job_of, run_word
 from andon.store import growth
 from andon.store import hosts as hosts_of
@@ -184,4 +186,19 @@ def words_for(connection: Connection, host: str) -> tuple[dict[str, str], dict[s
     behind = make_behind(_JOBS_OF_HOST.structs(connection, host=host), _ATTEMPTS_OF_HOST.all(connection, host=host))
     stands = {str(run_id): behind.run(run_id).value for run_id in sorted({each.run_id for each in here})}
     found = {each.id: job for each in here if (job := behind.job(each)) is not None}
-    return stands, {id: JobWord(id=job.id, conclusion=job.conclusion) for id, job in found.items()}
+    expected = _expected(connection, host, [each for each in here if each.id in found])
+    words = {id: JobWord(id=job.id, conclusion=job.conclusion, expected=expected.get(id)) for id, job in found.items()}
+    return stands, words
+
+
+def _expected(connection: Connection, host: str, here: Sequence[Workspace]) -> dict[str, int]:
+    """What jobs of the kind write, of those that are at work and whose kind is known; by workspace."""
+    at_work = [each for each in here if each.state == WorkspaceState.LEASED.value and each.repository]
+    if not at_work:
+        return {}
+    pools = {slot.slot: slot.pool for slot in hosts_of.all_slots(connection, host=host)}
+    known = growth.growth_of(connection, {each.repository or "" for each in at_work})
+    of_kind = {
+        each.id: known.of_key(each.repository or "", pools.get(each.slot or 0) or "", each.job_key) for each in at_work
+    }
+    return {id: found.bytes for id, found in of_kind.items() if found.basis is Basis.KIND}

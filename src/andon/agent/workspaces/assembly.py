@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from andon.agent.disk.account import Account
+from andon.agent.disk.budgets import Budgets
 from andon.agent.disk.culprits import planned_deleters
 from andon.agent.disk.evictions import Evictions
 from andon.agent.disk.foreign import ForeignDeletions
@@ -22,6 +23,7 @@ from andon.agent.disk.journal import DeletionJournal
 from andon.agent.disk.measuring import Measurer
 from andon.agent.disk.questions import DiskQuestions
 from andon.agent.disk.removals import Removals
+from andon.agent.ending_steps import end_steps
 from andon.agent.hooks.orphans import clear_dead_notes
 from andon.agent.hooks.plan import prepare_standalone
 from andon.agent.kept_policy import KeptPolicy
@@ -65,6 +67,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     account: Account
     questions: DiskQuestions
     foreign: ForeignDeletions
+    budgets: Budgets
     serve: Callable[[tuple[Slot, ...]], None]
     """From now on exactly these adopted slots beside the configured ones. Hooks of theirs may come any moment."""
 
@@ -174,11 +177,15 @@ async def workspaces_of(
     evictions = Evictions(agent.disk, journal, size_of, emptier.waiting, sizes.loop.nudge)
     look_for_gone = Nudges()
 
+    def of_budget(id: str) -> tuple[str, ...]:
+        return budgets.said(id)
+
     def of_workspaces() -> None:
         # What was made just now is watched from now on, and not from the next look.
         look_for_gone()
         # And what was put aside is seen now, so that its minute begins.
         emptier.loop.nudge()
+        budgets.loop.nudge()
         changed()
 
     keeper = Keeper(
@@ -190,6 +197,7 @@ async def workspaces_of(
         boot_id=boot_id,
         nonce=new_mark,
         guard=lambda: policy.now.guard,
+        said=of_budget,
         changed=of_workspaces,
         clock=clock,
         log=log,
@@ -206,6 +214,17 @@ async def workspaces_of(
         log=log,
     )
     ended.to = keeper.loop.nudge
+    budgets = Budgets(
+        table.records,
+        keeper.expected,
+        size_of,
+        lambda process: end_steps(process, clock),
+        agent.disk,
+        mode=lambda: policy.now.guard,
+        changed=changed,
+        clock=clock,
+        log=log,
+    )
 
     def of_sizes() -> None:
         # One that waited for it may go now; and the report of it is another.
@@ -262,10 +281,12 @@ async def workspaces_of(
             account=account,
             questions=questions,
             foreign=foreign,
+            budgets=budgets,
         )
     finally:
         watch.close()
         foreign.close()
+        await budgets.close()
         await sizes.close()
         leftovers.close()
         await emptier.close()

@@ -54,16 +54,18 @@ class Keeper:
         boot_id: str,
         nonce: Callable[[], str],
         guard: Callable[[], RailMode],
+        said: Callable[[str], tuple[str, ...]] = lambda id: (),
         changed: Callable[[], None],
         clock: Clock,
         log: Logger,
     ) -> None:
-        self._guard = guard
+        self._guard, self._said = guard, said
         self._records, self._places, self._kernel, self._remover, self._space = records, places, kernel, remover, space
         self._boot_id, self._nonce = boot_id, nonce
         self._changed, self._clock, self._log = changed, clock, log
         self._one_at_a_time = asyncio.Lock()
         self._runs: dict[str, str] = {}
+        self._expected: dict[str, int] = {}
         self._reasons: dict[str, tuple[str, ...]] = {}
         self._wanted: frozenset[str] = frozenset()
         self._left = AT_MOST
@@ -131,6 +133,8 @@ class Keeper:
         """What the control plane knows of runs and jobs; nothing that it leaves out is forgotten."""
         self._runs |= answer.runs
         records = self._by_id()
+        self._expected = {id: bytes for id, bytes in self._expected.items() if id in records}
+        self._expected |= {id: word.expected for id, word in answer.jobs.items() if word.expected is not None}
         for name, word in answer.jobs.items():
             record = records.get(name)
             failed = _failed(word)
@@ -153,12 +157,16 @@ class Keeper:
                 runner=record.job.runner or None,
                 path=record.path,
                 since=_since(record),
-                held_by=self._reasons.get(record.id, ()),
+                held_by=(*self._said(record.id), *self._reasons.get(record.id, ())),
                 bytes=self._space.size_of(record),
             )
             for record in sorted(self._records.records(), key=lambda record: record.id)
             if record.state is not WorkspaceState.TRASHED
         )
+
+    def expected(self, id: str) -> int | None:
+        """Bytes that jobs of the kind write whose workspace this is, as the control plane said last."""
+        return self._expected.get(id)
 
     @property
     def written_to(self) -> bool:
