@@ -17,6 +17,7 @@ from andon.store.growth import growth_of
 from andon.store.retention import prune
 from andon.store.schema import growth, growth_samples
 from andon.store.transaction import Store, Tx
+from andon.store.workspaces import words_for
 from tests.support.builders import START, a_claim, a_config, a_report, idle, job_news
 from tests.support.running import read, rows, write
 
@@ -131,6 +132,20 @@ def test_a_job_that_waits_is_known_by_the_name_that_github_gave_the_last_ones(st
     assert known.of_name("acme/app", "linux", "Unit tests of the app") == kind(6)
     assert known.of_name("acme/app", "linux", "test (3.11)") == kind(6), "a leg of a matrix, by the workflow's key"
     assert known.of_name("acme/app", "linux", "something else").basis is Basis.POOL
+
+
+def test_the_host_is_told_what_the_kind_of_a_job_writes_while_it_works(store: Store) -> None:
+    def runs(tx: Tx) -> None:
+        claims.reserve(tx, [a_claim(runner_name="r-1"), a_claim(id="clm_2", slot=1, runner_name="r-2", job_id=None)])
+        apply_job_news(tx, job_news(status="in_progress", name="test", runner_name="r-1"), CONFIG)
+
+    write(store, runs)
+    tell(store, a_lease(bytes=6, runner="r-0"))
+    tell(store, a_lease("l-2", "leased", runner="r-1"), a_lease("l-3", "leased", runner="r-2", job="lint"))
+    words = read(store, lambda connection: words_for(connection, "host-a"))[1]
+    assert {id: word.expected for id, word in words.items()} == {"l-2": 6}
+    tell(store, a_lease("l-2", "draining", runner="r-1"))
+    assert read(store, lambda connection: words_for(connection, "host-a"))[1]["l-2"].expected is None
 
 
 @pytest.mark.parametrize(

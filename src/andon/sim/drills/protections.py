@@ -366,6 +366,10 @@ PROTECTIONS: dict[str, Protection] = {
         what="a pass that frees nothing says so, and what holds the disk",
         without=(("andon.agent.disk.account:Account._say_pinned", _nothing),),
     ),
+    "budgets": Protection(
+        what="who takes the room that was promised to others is ended alone",
+        without=(("andon.agent.disk.budgets:overrun", _nothing),),
+    ),
     "start probe": Protection(
         what="a slot is ready once a start was tried on it",
         without=(("andon.agent.start_probes:StartProbes.why_not_ready", _nothing),),
