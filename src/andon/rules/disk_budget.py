@@ -57,6 +57,20 @@ class Overrun(msgspec.Struct, frozen=True, kw_only=True):
     free: int
 
 
+def bounds(room: Room, jobs: Iterable[LiveJob], marks: Disk) -> dict[str, int]:
+    """What each job may have in all, where the kernel can hold it to that: its budget, or what the others there do not
+    need, whichever is more. Only those whose kind is known, and that have somebody beside them who keeps a budget."""
+    every = tuple(jobs)
+    found: dict[str, int] = {}
+    for job in every:
+        budget = job.budget(room.total)
+        others = [each for each in every if each is not job and not each.is_over(room.total)]
+        if budget is not None and others:
+            needed = sum(each.promised for each in others) + mark_of(DiskLevel.EMERGENCY, room.total, marks)
+            found[job.id] = max(budget, job.written + max(0, int(room.free - needed)))
+    return found
+
+
 def is_near(room: Room, jobs: Iterable[LiveJob], soon: int, marks: Disk) -> bool:
     """Whether it is worth measuring what they wrote: what is free is less than their promises, and twice what must
     stay above them."""

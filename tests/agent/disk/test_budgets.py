@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +19,23 @@ from andon.sim.virtual_time import VirtualClock
 TOTAL = 1000 << 20
 
 
+class NoQuotas:
+    """What the kernel would hold; without `here` it gives none."""
+
+    def __init__(self) -> None:
+        self.here = False
+        self.held: dict[str, int | None] = {}
+        self.charged: dict[str, int] = {}
+
+    def written(self, path: Path) -> int | None:
+        return self.charged.get(path.name)
+
+    def hold(self, path: Path, most: int | None) -> bool:
+        if self.here:
+            self.held[path.name] = most
+        return self.here
+
+
 class Host:
     """Two jobs on one filesystem, whose free room the test sets."""
 
@@ -32,11 +48,12 @@ class Host:
         self.records = [a_record(folder, "hog", 1, 12 << 20), a_record(folder, "other", 2, 0)]
         self.told = 0
         monkeypatch.setattr(budgets, "room_at", lambda path: Room(total=TOTAL, free=self.free))
-        monkeypatch.setattr(budgets, "mount_of", lambda path: SimpleNamespace(device="7:0"))
+        self.quotas = NoQuotas()
         self.budgets = Budgets(
             lambda: self.records,
             lambda id: self.expected.get(id),
             lambda record: None,
+            self.quotas,  # type: ignore[arg-type]
             self._end,
             Disk(),
             mode=lambda: self.mode,
@@ -133,3 +150,33 @@ def test_alone_or_without_a_known_kind_it_goes_on(host: Host) -> None:
     assert host.ended == []
     host.records = []
     assert look(host) == IDLE_S
+
+
+def test_where_the_kernel_holds_it_nobody_is_ended_and_it_is_let_go_when_there_is_room(host: Host) -> None:
+    host.quotas.here = True
+    look(host)
+    assert host.ended == [] and host.quotas.held == {"hog": 12587008, "other": None}
+    assert host.budgets.said("hog")[0].startswith("it may write no more than 12.0 MiB: it had written 12.0 MiB")
+    host.free = 800 << 20
+    look(host)
+    look(host)
+    assert host.quotas.held == {"hog": None, "other": None}
+
+
+def test_what_an_agent_that_was_ended_bound_is_let_go(host: Host) -> None:
+    host.quotas.here = True
+    host.quotas.held = {"hog": 5, "other": 5}
+    host.free = 800 << 20
+    look(host)
+    assert host.quotas.held == {"hog": None, "other": None}
+    host.quotas.held.clear()
+    look(host)
+    assert host.quotas.held == {}, "once is enough"
+
+
+def test_it_is_held_by_what_the_kernel_charged_it_with(host: Host) -> None:
+    host.quotas.here, host.quotas.charged = True, {"hog": 300 << 20, "other": 10 << 20}
+    host.free = 140 << 20
+    look(host)
+    # 90 MiB are promised to the other one, and 40 MiB stay above that.
+    assert host.quotas.held["hog"] == 310 << 20

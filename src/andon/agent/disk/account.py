@@ -14,7 +14,7 @@ import msgspec
 from andon.agent.disk.evictions import Evictions
 from andon.agent.disk.filesystems import room_at
 from andon.agent.disk.inventory import Inventory, Owned
-from andon.agent.leases.mounts import mount_of
+from andon.agent.disk.which_filesystem import WhichFilesystem
 from andon.model.config import Disk
 from andon.model.disk import ClassTotal, DiskLevel, Going, GuardPass, PathClass, Pinned
 from andon.model.wire import LeaseReport
@@ -83,7 +83,7 @@ class Account:
     def passed(self, trash: Path, names: int, freed: int) -> None:
         """An emptying is over: so many names went, and so many bytes more are free. From any thread."""
         try:
-            device, room = _device_of(trash), room_at(trash)
+            device, room = WhichFilesystem().of(trash, trash.lstat().st_dev), room_at(trash)
         except OSError:
             return
         self._add(
@@ -101,18 +101,14 @@ class Account:
 
     def _work_out(self, over: tuple[LeaseRecord, ...], reports: dict[str | None, LeaseReport]) -> dict[str, Share]:
         by_device: dict[str, list[Owned]] = {}
-        # Subvolumes of one btrfs have numbers of their own, and share their room.
-        devices: dict[int, str] = {}
+        which = WhichFilesystem()
         for one in self._inventory.take():
-            number = one.identity[0]
-            if number not in devices:
-                devices[number] = _device_of(one.path)
             sized = msgspec.structs.replace(one, bytes=self._size_of(one.path, one.identity))
-            by_device.setdefault(devices[number], []).append(sized)
+            by_device.setdefault(which.of(one.path, one.identity[0]), []).append(sized)
         short = self._evictions.filesystems(over)
         out: dict[str, Share] = {}
         for device, owned in by_device.items():
-            may_go = (each for number, one in short.items() if devices.get(number) == device for each in one.candidates)
+            may_go = short[device].candidates if device in short else ()
             ids = [each.id for each in cheapest_first(may_go)]
             leases = {one.lease: one for one in owned if one.lease is not None}
             going = tuple(_going(leases[id], reports) for id in ids if id in leases)
@@ -156,11 +152,6 @@ class Account:
 
     def _add(self, device: str, one: GuardPass) -> None:
         self._passes.setdefault(device, deque(maxlen=PASSES_KEPT)).appendleft(one)
-
-
-def _device_of(path: Path) -> str:
-    mount = mount_of(path)
-    return mount.device if mount is not None else ""
 
 
 def _totals(owned: Iterable[Owned]) -> tuple[ClassTotal, ...]:

@@ -7,6 +7,7 @@ import msgspec
 
 from andon.agent.disk.filesystems import room_at
 from andon.agent.disk.journal import DeletionJournal, Stage
+from andon.agent.disk.which_filesystem import WhichFilesystem
 from andon.model.config import Disk
 from andon.model.disk import DiskLevel
 from andon.model.workspaces import LeaseRecord
@@ -35,7 +36,7 @@ class Evictions:
     ) -> None:
         self._measure_soon = measure_soon
         self._marks, self._journal, self._size_of, self._in_trash = marks, journal, size_of, in_trash
-        self._levels: dict[int, DiskLevel] = {}
+        self._levels: dict[str, DiskLevel] = {}
         self._all_once = False
 
     def sweep(self) -> None:
@@ -66,12 +67,14 @@ class Evictions:
             self._levels[device] = level_of(short.room, self._marks, before)
         return frozenset(chosen)
 
-    def filesystems(self, over: tuple[LeaseRecord, ...]) -> dict[int, Short]:
-        """By device. One that cannot be looked at asks for nothing."""
-        out: dict[int, Short] = {}
+    def filesystems(self, over: tuple[LeaseRecord, ...]) -> dict[str, Short]:
+        """As mounts name them. One that cannot be looked at asks for nothing."""
+        out: dict[str, Short] = {}
+        which = WhichFilesystem()
         for record in over:
+            device = which.of(Path(record.path), record.device)
             try:
-                room = room_at(record.path) if record.device not in out else out[record.device].room
+                room = room_at(record.path) if device not in out else out[device].room
             except OSError:
                 continue
             candidate = Candidate(
@@ -80,18 +83,18 @@ class Evictions:
                 dead_up_s=record.dead_up_s or 0.0,
                 failed=record.failed,
             )
-            found = out.get(record.device)
+            found = out.get(device)
             if found is None:
-                found = Short(room=room, candidates=(), leaving=self._leaving(record.device))
-            out[record.device] = msgspec.structs.replace(found, candidates=(*found.candidates, candidate))
+                found = Short(room=room, candidates=(), leaving=self._leaving(device, which))
+            out[device] = msgspec.structs.replace(found, candidates=(*found.candidates, candidate))
         return out
 
-    def _leaving(self, device: int) -> Leaving:
+    def _leaving(self, device: str, which: WhichFilesystem) -> Leaving:
         sizes = {one.trash_name: one.deletion.bytes for one in self._journal.entries() if one.stage is Stage.MOVED}
         total, unsure = 0, False
         for path in self._in_trash():
             try:
-                here = path.lstat().st_dev == device
+                here = which.of(path, path.lstat().st_dev) == device
             except OSError:
                 continue
             size = sizes.get(path.name)

@@ -6,6 +6,7 @@ folder or a directory that the job was given; it may be absent, and then nobody 
 """
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -59,6 +60,8 @@ class ForeignDeletions:
         self._own, self._nonce, self._changed, self._clock, self._log = own_pid, nonce, changed, clock, log
         self._sightings: deque[_Sighting] = deque(maxlen=_MOST_SIGHTINGS)
         self._told: set[tuple[str, int]] = set()
+        self._refused: set[Path] = set()
+        """Folders that the kernel does not watch: those of a subvolume, where workspaces have quotas."""
         self._telling: set[asyncio.Future[None]] = set()
         self._watch, self._blind = _watch()
         if self._watch is not None:
@@ -145,10 +148,13 @@ class ForeignDeletions:
         wanted = {folder for record in records for folder in _worth_watching(Path(record.path))}
         for folder in self._watch.watched() - wanted:
             self._watch.drop(folder)
-        for folder in sorted(wanted - self._watch.watched())[:_MOST_MARKS]:
+        self._refused &= wanted
+        for folder in sorted(wanted - self._watch.watched() - self._refused)[:_MOST_MARKS]:
             try:
                 self._watch.add(folder)
             except OSError as error:
+                if error.errno == errno.EXDEV:
+                    self._refused.add(folder)
                 self._log.info("deletions.unwatched", path=str(folder), reason=str(error.strerror))
 
     def close(self) -> None:

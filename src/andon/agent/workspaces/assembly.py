@@ -22,6 +22,7 @@ from andon.agent.disk.inventory import Inventory, to_measure
 from andon.agent.disk.journal import DeletionJournal
 from andon.agent.disk.measuring import Measurer
 from andon.agent.disk.questions import DiskQuestions
+from andon.agent.disk.quotas import Quotas
 from andon.agent.disk.removals import Removals
 from andon.agent.ending_steps import end_steps
 from andon.agent.hooks.orphans import clear_dead_notes
@@ -143,12 +144,15 @@ async def workspaces_of(
     history = History(root.deletions, log)
     journal = DeletionJournal(place.journal, history, log, instead=root.journal)
     removals = Removals(journal, nonce=new_mark, clock=clock)
+    quotas = Quotas(root.runs, log)
+    await asyncio.to_thread(quotas.probe)
     directories = Directories(
         root,
         workspace_of,
         WorkFolders(root, adopted_works),
         boot_id=boot_id,
         nonce=new_mark,
+        subvolumes=lambda: quotas.held,
     )
     cleared = await asyncio.to_thread(directories.clear_half_made)
     if cleared:
@@ -218,6 +222,7 @@ async def workspaces_of(
         table.records,
         keeper.expected,
         size_of,
+        quotas,
         lambda process: end_steps(process, clock),
         agent.disk,
         mode=lambda: policy.now.guard,

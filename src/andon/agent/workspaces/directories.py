@@ -28,7 +28,8 @@ TRASH = ".trash"
 
 
 class Directories:
-    """`workspace_of` gives the pool's workspace for a slot; `nonce` ten characters that nobody had before."""
+    """`workspace_of` gives the pool's workspace for a slot; `nonce` ten characters that nobody had before;
+    `subvolumes` says whether those in the root are subvolumes."""
 
     def __init__(
         self,
@@ -38,16 +39,18 @@ class Directories:
         *,
         boot_id: str,
         nonce: Callable[[], str],
+        subvolumes: Callable[[], bool] = lambda: False,
     ) -> None:
         self._root, self._workspace_of, self._works = root, workspace_of, works
-        self._boot_id, self._nonce = boot_id, nonce
+        self._boot_id, self._nonce, self._subvolumes = boot_id, nonce, subvolumes
 
     def make(self, slot: int, claim: str | None, name: str, process: JobProcess) -> Made:
         """Makes the workspace `name`. Raises CannotBegin and OSError."""
         workspace = self._workspace_of(slot)
         owner = owner_of(workspace.owner, process)
         if workspace.place == "root":
-            return make_workspace(self._root.runs / str(slot), name, owner=owner, export=workspace.export)
+            parent = self._root.runs / str(slot)
+            return make_workspace(parent, name, owner=owner, export=workspace.export, subvolume=self._subvolumes())
         parent = self._works.of(slot, claim) / IN_WORK.name
         return make_workspace(parent, name, owner=owner, export=workspace.export, in_use=claim is None)
 

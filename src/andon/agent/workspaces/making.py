@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 
+from andon.agent.trees.btrfs import make_subvolume
 from andon.agent.trees.system_calls import open_without_links, rename_to_new
 from andon.agent.workspaces.ownership import give
 from andon.agent.workspaces.parts import CannotBegin, Made
@@ -21,11 +22,18 @@ _PRIVATE, _SHOWN = 0o700, 0o755
 
 
 def make_workspace(
-    parent: Path, name: str, *, owner: tuple[int, int], export: dict[str, str], in_use: bool = False
+    parent: Path,
+    name: str,
+    *,
+    owner: tuple[int, int],
+    export: dict[str, str],
+    in_use: bool = False,
+    subvolume: bool = False,
 ) -> Made:
     """The directory `parent/name`, its sub-directories in it.
 
-    `in_use`: the folder above `parent` belongs to a user whose jobs were there before, so no link may lead to it.
+    `subvolume`: as one of btrfs, so that the kernel counts what is written there. `in_use`: the folder above `parent`
+    belongs to a user whose jobs were there before, so no link may lead to it.
 
     The workspace itself is closed to other users; what is mounted out of it is a sub-directory, which is
     not. Raises CannotBegin and OSError; then nothing stands under the name.
@@ -33,9 +41,13 @@ def make_workspace(
     base = _own_folder_in(parent.parent, parent.name) if in_use else _own_folder(parent)
     try:
         partial = f"{PARTIAL_MARK}{name}"
-        os.mkdir(partial, _PRIVATE, dir_fd=base)
+        if subvolume:
+            make_subvolume(base, partial)
+        else:
+            os.mkdir(partial, _PRIVATE, dir_fd=base)
         top = os.open(partial, _OPEN, dir_fd=base)
         try:
+            os.fchmod(top, _PRIVATE)
             for folder in folders(export):
                 _make_below(top, folder, owner)
             give(top, owner)

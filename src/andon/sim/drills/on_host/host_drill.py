@@ -281,7 +281,22 @@ async def staged(
     patience_s: float = PATIENCE_S,
 ) -> AsyncGenerator[Stage]:
     """A host with its agent, and what it talks to; all of it is gone when the block ends. Raises NotHere."""
-    with TemporaryDirectory(prefix="andon-drill-") as folder, _own_disk(disk_mib) as disk:
+    with _own_disk(disk_mib) as disk:
+        async with staged_on(disk, clock, policy=policy, user=user, patience_s=patience_s) as stage:
+            yield stage
+
+
+@contextlib.asynccontextmanager
+async def staged_on(
+    disk: Path | None,
+    clock: Clock,
+    *,
+    policy: Mapping[str, Any] = MappingProxyType({}),
+    user: str | None = None,
+    patience_s: float = PATIENCE_S,
+) -> AsyncGenerator[Stage]:
+    """The same with the agent's root in the folder `disk`; None: with everything else."""
+    with TemporaryDirectory(prefix="andon-drill-") as folder:
         data = Path(folder)
         stage = Stage(data, clock, user, disk, patience_s)
         stage.control.policy = dict(policy)
