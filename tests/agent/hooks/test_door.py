@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -84,6 +85,19 @@ def test_the_job_process_is_the_outermost_that_is_called_so(hooks, door, workspa
     ran = hooks.call(under=("bash", "-c", real, "x"))
     assert ran.code == 0
     assert str(workspaces.begun[0][1].pid) == ran.lines[0]
+
+
+def test_a_host_with_a_thousand_workspaces_answers_its_hooks(hooks, door, workspaces):
+    """Each lease is an open file: an agent with 500 of them left every further job without a workspace."""
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 1300, "this test needs more descriptors than it may have"
+    held = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(1100)]
+    try:
+        assert max(held) > 1023
+        assert hooks.call().code == 0
+        assert len(workspaces.begun) == 1
+    finally:
+        for each in held:
+            os.close(each)
 
 
 def test_a_stranger_gets_nothing(hooks, door, workspaces):
