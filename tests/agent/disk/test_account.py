@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from andon.agent.disk import account as account_module
+from andon.agent.disk import measuring
 from andon.agent.disk.account import Account
 from andon.agent.disk.evictions import Evictions
 from andon.agent.disk.inventory import Inventory, Owned, to_measure
@@ -233,7 +234,22 @@ class Measured:
             await self.measurer.look()
 
 
-def test_what_is_dead_is_measured_first_and_once_and_what_lives_now_and_then(host: Host) -> None:
+def test_many_small_ones_are_measured_and_told_at_once(host: Host) -> None:
+    """Each word of it makes the keeper look at every process of the host."""
+    dead = [host.workspace(number, WorkspaceState.DEAD, size=4096) for number in range(1, 9)]
+
+    async def story(one: Measured) -> None:
+        await one.look()
+        assert all(one.size(each) for each in dead) and one.news == 1
+
+    asyncio.run(story(Measured(host)))
+
+
+def test_what_is_dead_is_measured_first_and_once_and_what_lives_now_and_then(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if each took long: one in a look.
+    monkeypatch.setattr(measuring, "AT_ONCE_S", 0.0)
     live = host.workspace(1, size=1 << 20)
     dead = host.workspace(2, WorkspaceState.DEAD, size=2 << 20)
 

@@ -60,6 +60,7 @@ def test_from_plenty_to_nothing_and_back(server, make_agent):
         server.claim("c2", slot=1)
         assert "before a job begins here" in server.until_end("c2").tail
 
+        server.until(lambda: not (point / "root" / "slots" / "1" / "c2").exists(), "nothing of it is left")
         give_back(point / "filler")
         use_up_all(point)
         server.until(lambda: server.disk[str(point)].level == "emergency", "nothing is left")

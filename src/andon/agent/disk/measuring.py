@@ -23,6 +23,8 @@ AGAIN_S = 600.0
 """How old a number of something that still changes may be."""
 LOOK_S = 30.0
 REST = 50.0
+AT_ONCE_S = 0.05
+"""So long it goes on measuring small ones before it rests and tells."""
 
 
 class ToMeasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,22 +66,26 @@ class Measurer:
         return None if found is None or (still and not found.still) else found.bytes
 
     async def look(self) -> float:
-        """Measures one, if one is due; returns how long to rest."""
+        """Measures what is due, one that takes long or many that do not; returns how long to rest."""
         wanted = tuple(self._wanted())
         keys = {(one.path, one.identity) for one in wanted}
         self._sizes = {key: size for key, size in self._sizes.items() if key in keys}
         now = self._clock.monotonic()
-        due = next((one for one in wanted if self._is_due(one, now)), None)
-        if due is None:
-            return LOOK_S
-        took, size = await asyncio.get_running_loop().run_in_executor(self._thread, self._measure, due.path)
-        key = due.path, due.identity
-        was = self._sizes.get(key)
-        # What could not be measured has its turn again, and holds up no other until then.
-        self._sizes[key] = _Size(bytes=size, at=now, still=due.still and size is not None)
-        if size is not None and (was is None or was.bytes != size):
+        spent, news, measured = 0.0, False, False
+        for due in [one for one in wanted if self._is_due(one, now)]:
+            took, size = await asyncio.get_running_loop().run_in_executor(self._thread, self._measure, due.path)
+            spent, measured = spent + took, True
+            key = due.path, due.identity
+            was = self._sizes.get(key)
+            # What could not be measured has its turn again, and holds up no other until then.
+            self._sizes[key] = _Size(bytes=size, at=now, still=due.still and size is not None)
+            news = news or (size is not None and (was is None or was.bytes != size))
+            if spent >= AT_ONCE_S:
+                break
+        if news:
+            # Once for all of them: each word of it makes others look.
             self._changed()
-        return min(LOOK_S, took * REST)
+        return min(LOOK_S, spent * REST) if measured else LOOK_S
 
     def _is_due(self, one: ToMeasure, now: float) -> bool:
         found = self._sizes.get((one.path, one.identity))

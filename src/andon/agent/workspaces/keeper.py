@@ -30,6 +30,8 @@ LOOK_S = 15.0
 """Between two looks when nothing nudges."""
 MEASURED_WITHIN_S = 60.0
 """How long a workspace that may go waits for being measured (R51); one whose room is needed does not wait."""
+REST = 2.0
+"""So many times as long as it searched for what holds them it rests before it searches again."""
 AT_MOST = 20
 """Workspaces that one look takes away: a wrong word about many runs at once costs few of them (R31)."""
 BY_KEEPER, BY_GUARD = "agent:keeper", "agent:guard"
@@ -69,6 +71,7 @@ class Keeper:
         self._reasons: dict[str, tuple[str, ...]] = {}
         self._wanted: frozenset[str] = frozenset()
         self._left = AT_MOST
+        self._rest_until = 0.0
         self.loop = Loop("workspaces", self.look, period=LOOK_S, clock=clock, log=log)
 
     async def begin(self, job: JobIdentity, process: JobProcess, slot: int, claim: str | None) -> LeaseRecord:
@@ -190,7 +193,7 @@ class Keeper:
         await self._take_up_found()
         records = self._by_id()
         searched = looks_needed(records, self._kernel.gone())
-        holds: Mapping[str, tuple[Hold, ...]] = await self._kernel.holds(searched) if searched else {}
+        holds: Mapping[str, tuple[Hold, ...]] = await self._search(searched) if searched else {}
         self._wanted = await asyncio.to_thread(self._space.wanted, self._over(searched))
         self._left = AT_MOST
         for one in searched:
@@ -202,6 +205,23 @@ class Keeper:
         self._runs = {run: state for run, state in self._runs.items() if run in known}
         if self.reports() != told:
             self._changed()
+
+    async def _search(self, records: tuple[LeaseRecord, ...]) -> Mapping[str, tuple[Hold, ...]]:
+        """What holds them. On a host with many processes it is long work, and each end of a job asks for it: hooks are
+        answered in the pauses."""
+        await self._rest()
+        began = self._clock.monotonic()
+        try:
+            return await self._kernel.holds(records)
+        finally:
+            self._rest_after(began)
+
+    async def _rest(self) -> None:
+        await self._clock.sleep(self._rest_until - self._clock.monotonic())
+
+    def _rest_after(self, began: float) -> None:
+        ended = self._clock.monotonic()
+        self._rest_until = ended + REST * (ended - began)
 
     async def _take_up_found(self) -> None:
         """Leases what nobody does: a reboot leaves directories without records, an agent's end may leave one."""
@@ -285,7 +305,12 @@ class Keeper:
             self.loop.nudge()
             return
         actor = BY_GUARD if step.for_space else BY_KEEPER
+        if not step.for_space:
+            # It looks once more at every process; nobody waits for this room.
+            await self._rest()
+        began = self._clock.monotonic()
         forbidden = await self._remover.take_away(record, actor, reason)
+        self._rest_after(began)
         if forbidden is not None:
             self._reasons[record.id] = (forbidden.text,)
             return
