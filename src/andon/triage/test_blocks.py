@@ -80,7 +80,7 @@ _PASSING = re.compile(
 )
 _BEGINS = re.compile(
     rb"(?:^=== (?:RUN|CONT|PAUSE|NAME)|^\[ RUN      \]|^Test Case '.*' started|^\s*Start +\d+: |^test .* \.\.\.$"
-    rb"|^.{1,200}::.{1,200} (?:PASSED|FAILED)?\s*$)"
+    rb"|^\S{1,200}::\S{1,200} ?$)"
 )
 _FAILING = re.compile(rb"(?:^\s*--- FAIL: |\[  FAILED  \]|' failed \(|^not ok |\bFAILED\b)")
 
@@ -99,10 +99,10 @@ def passes(body: bytes, before: list[bytes], after: list[bytes]) -> bool:
         return True
     begun = False
     for line in reversed(before):
+        if _PASSING.search(line) or _FAILING.search(line):
+            break
         if _BEGINS.match(line):
             begun = True
-            break
-        if _PASSING.search(line) or _FAILING.search(line):
             break
     for line in after:
         if _FAILING.search(line):

@@ -16,7 +16,7 @@ from andon.triage.scan import Hit, Step
 from andon.triage.templates import masked
 from andon.triage.test_blocks import LONGEST_BLOCK, passes
 
-SOFT_FACTOR = 0.4
+SOFT_FACTOR = 0.35
 FAR_FACTOR = 0.6
 FAR_KINDS = frozenset({"workspace-race", "oom-kill"})
 """Kinds whose cause may stand in another step than the failure."""
@@ -30,8 +30,8 @@ _SOFT = re.compile(
 )
 _WARNING = re.compile(rb"(?i)^##\[warning\]|\bwarn(?:ing)?\b")
 _SOFT_NEXT = re.compile(
-    rb"(?i)\bretrying\b|\bwill retry\b|\bretry(?:ing)? (?:in|after|\d)|\btrying again\b|\battempt #?\d|\bback(?:ing)?[ -]?off\b|\bignoring\b"
-    rb"|\(ignored\)|\bcontinuing\b|\bsucceeded\b|\bfall(?:ing|s)? ?back\b|\bnot fatal\b|\bnon-?fatal\b|\btolerated\b|continue-on-error"
+    rb"(?i)^(?:##\[\w+\])?\W{0,8}(?:warn(?:ing)?:? )?(?:will (?:be )?retr|retry|try(?:ing)? again|attempt #?\d|back(?:ing)?[ -]?off\b|ignor(?:ed|ing)"
+    rb"|continuing|sleeping|waiting \d|fall(?:ing)? ?back|succeeded|not fatal|non-?fatal|tolerated|continue-on-error|\d+ retries)"
 )
 _FINAL = re.compile(
     rb"(?i)giv(?:e|ing|en) up|no more (?:retries|attempts)|(?:retries|attempts?) (?:exhausted|exceeded|failed)|after \d+ (?:attempts|retries|tries)"
@@ -94,13 +94,9 @@ def is_soft(body: bytes, after: Sequence[bytes]) -> bool:
         return False
     if _SOFT.search(body):
         return True
-    following = [line for line in after if line.strip()][:2]
-    for line in following:
-        if line.startswith(b"##[error]") or _FINAL.search(line):
-            return False
-        if _SOFT_NEXT.search(line):
-            return True
-    return False
+    # Only the next line, and only one that begins so: a line further on speaks of something else.
+    following = next((line for line in after if line.strip()), b"")
+    return _SOFT_NEXT.match(following) is not None and _FINAL.search(following) is None
 
 
 def _inside(blocks: Sequence[tuple[int, bool]], line: int) -> bool:
