@@ -24,6 +24,7 @@ _SERVER_PACKAGES = frozenset(
         "jwt",
         "prometheus_client",
         "psycopg",
+        "re2",
         "sqlalchemy",
         "starlette",
         "uvicorn",
@@ -125,6 +126,7 @@ def make_app() -> App:
             run=(f"{here}.drill:drill_run", "Play drills, on virtual time or on this host: pass or fail."),
         )
     )
+    app.command(f"{here}.triage:app", name="triage", help="Whose failure a log shows: yours or ours.")
     app.command(f"{here}.bench:bench", name="bench", help="Measure ours beside a baseline, in one run.")
     return app
 

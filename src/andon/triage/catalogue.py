@@ -3,10 +3,9 @@
 A rule that does not find its own examples, or finds what it says it must not, is no rule (R75).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib import resources
-from pathlib import PurePosixPath
 
 import re2
 
@@ -21,7 +20,7 @@ MOST_RULES = 1000
 
 def read_rules(name: str, text: str) -> tuple[Rule, ...]:
     """Rules of one file. Raises UnusableFile with file and line where the TOML or a key is wrong."""
-    return parse_toml(PurePosixPath(name), text, RuleFile).rule
+    return parse_toml(name, text, RuleFile).rule
 
 
 @cache
@@ -38,8 +37,11 @@ def together(local: Sequence[Rule], ours: Sequence[Rule]) -> tuple[Rule, ...]:
     return (*local, *(rule for rule in ours if rule.id not in replaced))
 
 
-def faults(rules: Sequence[Rule]) -> list[str]:
-    """What is wrong, one sentence each; empty: the rules can be used."""
+def faults(rules: Sequence[Rule], *, local: int = 0) -> list[str]:
+    """What is wrong, one sentence each; empty: the rules can be used.
+
+    The first `local` rules are somebody's own, and may speak before ours.
+    """
     found: list[str] = []
     seen: set[str] = set()
     if len(rules) > MOST_RULES:
@@ -53,7 +55,8 @@ def faults(rules: Sequence[Rule]) -> list[str]:
         found += [f'rule "{rule.id}": {fault}' for fault in own]
         if not own:
             sound.append(rule)
-    return found + _shadowed(sound)
+    own_ids = {rule.id for rule in rules[:local]}
+    return found + _shadowed(sound, own_ids)
 
 
 def hits(matcher: Matcher, text: str) -> dict[int, set[int]]:
@@ -109,23 +112,24 @@ def _holds(line: str, texts: Sequence[str]) -> bool:
     return any(text.lower() in line.lower() for text in texts)
 
 
-def _shadowed(rules: Sequence[Rule]) -> list[str]:
-    """A rule all of whose examples are decided by one heavier rule of another kind, or an equal one before it."""
+def _shadowed(rules: Sequence[Rule], local: Collection[str]) -> list[str]:
+    """A rule all of whose examples are decided by one heavier rule, or an equal one before it."""
     matcher = Matcher(rules)
     found: list[str] = []
     for number, rule in enumerate(rules):
         per_example = [hits(matcher, example) for example in rule.examples.match]
-        stronger = [
+        stronger: list[set[int]] = [
             {
                 other
                 for other, lines in example.items()
                 if other != number
+                and (rules[other].id not in local or rule.id in local)
                 and lines >= example.get(number, set())
                 and (-rules[other].weight, other) < (-rule.weight, number)
             }
             for example in per_example
         ]
-        if stronger and (always := set.intersection(*stronger)):
+        if stronger and (always := stronger[0].intersection(*stronger[1:])):
             other = rules[min(always)]
             found.append(f'rule "{rule.id}": "{other.id}" speaks first in all its examples. Narrow one of them.')
     return found

@@ -17,9 +17,9 @@ from andon.triage.lines import shown
 from andon.triage.matcher import Matcher
 from andon.triage.region import find_region
 from andon.triage.rule import Rule
-from andon.triage.scan import Scanned, Scanner, Step
+from andon.triage.scan import Scanner, Step
 from andon.triage.structure import Finding, fall_back, settle, slow_or_hung
-from andon.triage.templates import signature
+from andon.triage.templates import masked, signature
 from andon.triage.weighing import FAR_FACTOR, FAR_KINDS, Region, Weighed, weigh
 
 LIKELY = 60.0
@@ -81,11 +81,22 @@ class Engine:
 
     def green_templates(self, logs: Iterable[Iterable[bytes]]) -> frozenset[bytes]:
         """Templates of the lines that rules fit in logs of green runs: the words that prove nothing here."""
-        from andon.triage.templates import masked
-
         return frozenset(
             masked(hit.body) for log in logs for step in self._scanner.read(log).steps for hit in step.hits()
         )
+
+    def too_loud(self, passing: Sequence[Iterable[bytes]]) -> list[str]:
+        """Rules that would speak in more than 1 % of these logs of jobs that passed, one sentence each."""
+        loud: dict[str, int] = {}
+        for log in passing:
+            verdict = self.judge(log)
+            if verdict.family is not Family.UNKNOWN and verdict.evidence:
+                loud[verdict.evidence[0].rule] = loud.get(verdict.evidence[0].rule, 0) + 1
+        return [
+            f'rule "{rule}": it speaks in {count} of {len(passing)} logs of jobs that passed. Narrow it.'
+            for rule, count in loud.items()
+            if count * 100 > len(passing)
+        ]
 
     def _annotations(self, job: JobFacts | None) -> Weighed | None:
         """The best hit in the job's annotations that settles it: the runner's and the service's own words."""
@@ -203,7 +214,9 @@ def _by_events(reading: Reading, words: Sequence[Word]) -> Verdict | None:
 def _by_structure(finding: Finding, words: Sequence[Word]) -> Verdict:
     row = KINDS[finding.kind]
     confirmed = [word for word in words if word.kind == finding.kind]
-    confidence: Confidence = "confirmed" if finding.settled or confirmed else "likely" if finding.likely else "suspected"
+    confidence: Confidence = (
+        "confirmed" if finding.settled or confirmed else "likely" if finding.likely else "suspected"
+    )
     return Verdict(
         family=row.family,
         kind=finding.kind,

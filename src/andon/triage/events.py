@@ -1,5 +1,6 @@
-"""Fleet events that confirm a reading of the log, or put another in its place (triage-facts.md section 2.1, fourth step).
+"""Fleet events that confirm a reading of the log, or put another in its place.
 
+The fourth step of triage-facts.md section 2.1.
 An event's kind is one of ours or of a host's own words; what is not in the table says nothing.
 """
 
@@ -56,7 +57,11 @@ def _word(event: FleetEvent) -> Word | None:
     detail = cast("dict[str, Any]", event.detail) if isinstance(event.detail, dict) else {}
     text = " ".join(part for part in (event.kind, event.host or "", event.path or "") if part)
     if name.startswith("probe"):
-        if detail.get("ok") is not False and str(event.detail).lower() not in ("failed", "failing", "fail"):
+        if detail.get("ok") is not False and str(cast("object", event.detail)).lower() not in (
+            "failed",
+            "failing",
+            "fail",
+        ):
             return None
         probe = f"{name} {detail.get('name', '')}"
         return Word(kind="dns" if "dns" in probe else "network", text=text, path=None)

@@ -5,7 +5,7 @@ Missing keys mean unknown (interfaces.md section 8); unknown keys are GitHub's b
 
 import re
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -75,14 +75,15 @@ class FleetEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 def job_facts(value: object) -> JobFacts | None:
     """A job as it came; None where nothing of it can be read. A field that cannot be read is unknown."""
-    return _lenient(value, JobFacts) if isinstance(value, dict) else None
+    return _lenient(cast("dict[str, Any]", value), JobFacts) if isinstance(value, dict) else None
 
 
 def fleet_events(value: object) -> tuple[FleetEvent, ...]:
     """Events as they came, without those that cannot be read."""
     if not isinstance(value, list):
         return ()
-    found = (_lenient(item, FleetEvent) for item in value if isinstance(item, dict))  # pyright: ignore[reportUnknownVariableType]
+    rows = [cast("dict[str, Any]", item) for item in cast("list[object]", value) if isinstance(item, dict)]
+    found = (_lenient(row, FleetEvent) for row in rows)
     return tuple(event for event in found if event is not None)
 
 

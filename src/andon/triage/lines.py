@@ -63,7 +63,9 @@ def parse(raw: bytes) -> Line:
 def shown(body: bytes) -> str:
     """A body as text for people: no control characters, at most TEXT_CAP characters."""
     text = body[: 4 * TEXT_CAP].decode("utf-8", "replace")
-    return "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)[:TEXT_CAP]
+    return "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text)[
+        :TEXT_CAP
+    ]
 
 
 def _time(text: bytes) -> datetime | None:

@@ -26,7 +26,8 @@ def _unflagged(pattern: str) -> str:
 
 
 def _branches(pattern: str) -> list[str]:
-    out, depth, start, at = [], 0, 0, 0
+    out: list[str] = []
+    depth = start = at = 0
     while at < len(pattern):
         char = pattern[at]
         if char == "\\":

@@ -4,7 +4,6 @@ RE2 has no backtracking, so what a log holds cannot make it slow (R76).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import re2
 
@@ -12,7 +11,7 @@ from andon.triage.literals import required
 from andon.triage.rule import Rule
 
 
-def _options(*, case_sensitive: bool = True) -> Any:
+def _options(*, case_sensitive: bool = True) -> "re2.Options":
     options = re2.Options()
     # Bytes as they are: a log may be of any encoding, or of none.
     options.encoding = re2.Options.Encoding.LATIN1
@@ -27,7 +26,7 @@ _EXACT = _options()
 _ANY_CASE = _options(case_sensitive=False)
 
 
-def compile_pattern(pattern: str) -> Any:
+def compile_pattern(pattern: str) -> "re2.Pattern":
     """A pattern over bytes. Raises re2.error where it is not RE2."""
     return re2.compile(pattern.encode(), _EXACT)
 

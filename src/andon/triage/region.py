@@ -9,7 +9,8 @@ from andon.triage.scan import Scanned, Step
 from andon.triage.weighing import Region
 
 _AFTERWARDS = re.compile(
-    r"(?i)upload-artifact|upload-sarif|codecov|publish.*(?:result|report)|test-report|notif|slack|clean ?up|cache/save|always\(\)|docker logs|comment"
+    r"(?i)upload-artifact|upload-sarif|codecov|publish.*(?:result|report)|test-report|notif|slack|clean ?up|cache/save"
+    r"|always\(\)|docker logs|comment"
 )
 _SLACK = timedelta(seconds=1)
 """The jobs API's times of steps are whole seconds."""
@@ -43,6 +44,8 @@ def _by_time(scanned: Scanned, steps: Sequence[StepFacts]) -> list[Step]:
             following = next((later.at for later in scanned.steps[at + 1 :] if later.at is not None), None)
             if begins is None or start is None or (end is not None and begins > end + _SLACK):
                 continue
-            if (begins >= start - _SLACK or (following is not None and following > start + _SLACK)) and step not in found:
+            if (
+                begins >= start - _SLACK or (following is not None and following > start + _SLACK)
+            ) and step not in found:
                 found.append(step)
     return [step for step in found if step.errors] or found

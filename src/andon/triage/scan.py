@@ -21,7 +21,14 @@ _AROUND = 4096
 _FIRST, _LAST = 4, 24
 _MOST_STEPS = 400
 _LONGEST_ECHO = 2000
-_STRUCTURE = ("##[group]", "##[endgroup]", "##[error]", "Post job cleanup.", "Cleaning up orphan processes", "Command completed after ")
+_STRUCTURE = (
+    "##[group]",
+    "##[endgroup]",
+    "##[error]",
+    "Post job cleanup.",
+    "Cleaning up orphan processes",
+    "Command completed after ",
+)
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -168,7 +175,9 @@ class _Reading:
             step = self.steps[-1]
             if not step.errors:
                 step.error_at = at
-                before = [parse(raw) for raw in window[max(0, start - _AROUND // 2) : max(0, start - 1)].split(b"\n")[-3:]]
+                before = [
+                    parse(raw) for raw in window[max(0, start - _AROUND // 2) : max(0, start - 1)].split(b"\n")[-3:]
+                ]
                 step.tail = [(self._line - len(before) + at, line.body) for at, line in enumerate(before)]
                 if at is not None and before[-1].at is not None:
                     step.quiet_s = (at - before[-1].at).total_seconds()

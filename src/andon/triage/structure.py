@@ -43,7 +43,9 @@ def fall_back(job: JobFacts) -> Finding | None:
         return None
     failed = [step for step in job.steps if step.conclusion in ("failure", "timed_out")]
     if not job.steps or (failed and len(job.steps) == 1 and _sets_up(failed[0].name)):
-        return Finding(kind="runner-setup", why="the job ended before its first step", settled=False, likely=bool(failed))
+        return Finding(
+            kind="runner-setup", why="the job ended before its first step", settled=False, likely=bool(failed)
+        )
     if not failed:
         missing = job.log_status in (404, 410)
         why = "the job failed without a failed step" + (", and its log is missing" if missing else "")

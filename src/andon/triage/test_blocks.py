@@ -62,7 +62,9 @@ _TABLE: Final[tuple[tuple[str, str, str, Event], ...]] = (
 
 TEXTS: Final = tuple(dict.fromkeys(text for _, text, _, _ in _TABLE if len(text.strip()) >= 5 or not text.isascii()))
 """What a line that opens or closes a block holds."""
-_MARKS = tuple((text.encode(), re.compile(look.encode()), event, name) for name, text, look, event in _TABLE)
+_MARKS: Final[tuple[tuple[bytes, re.Pattern[bytes], Event], ...]] = tuple(
+    (text.encode(), re.compile(look.encode()), event) for _, text, look, event in _TABLE
+)
 
 _PASSING = re.compile(
     rb"(?:"
@@ -87,7 +89,7 @@ _FAILING = re.compile(rb"(?:^\s*--- FAIL: |\[  FAILED  \]|' failed \(|^not ok |\
 
 def mark(body: bytes) -> Event | None:
     """What this line does to the block it stands in."""
-    for text, look, event, _ in _MARKS:
+    for text, look, event in _MARKS:
         if text in body and look.match(body):
             return event
     return None

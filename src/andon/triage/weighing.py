@@ -7,6 +7,7 @@ a code failure is the harm.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,29 +17,39 @@ from andon.triage.scan import Hit, Step
 from andon.triage.templates import masked
 from andon.triage.test_blocks import LONGEST_BLOCK, passes
 
+if TYPE_CHECKING:
+    import re2
+
 SOFT_FACTOR = 0.35
 FAR_FACTOR = 0.6
 FAR_KINDS = frozenset({"workspace-race", "oom-kill"})
 """Kinds whose cause may stand in another step than the failure."""
 
 _SOFT = re.compile(
-    rb"(?i)^##\[(?:debug|notice)\]|\bretry(?:ing)?\b|\bretries\b|tries remaining|\battempt #?\d|\bback(?:ing)?[ -]?off\b"
-    rb"|\btry(?:ing)? again\b|\bignor(?:ed|ing)\b|non-?fatal|not fatal|\bcontinuing\b|tolerat|allowed to fail|best[- ]effort"
-    rb"|\boptional\b|\bskipp(?:ed|ing)\b|\bfall(?:ing|s)? ?back\b|\|\| ?true|\bas expected\b|\bexpected (?:error|failure)\b|\brecovered\b"
+    rb"(?i)^##\[(?:debug|notice)\]|\bretry(?:ing)?\b|\bretries\b|tries remaining|\battempt #?\d"
+    rb"|\bback(?:ing)?[ -]?off\b"
+    rb"|\btry(?:ing)? again\b|\bignor(?:ed|ing)\b|non-?fatal|not fatal|\bcontinuing\b|tolerat"
+    rb"|allowed to fail|best[- ]effort"
+    rb"|\boptional\b|\bskipp(?:ed|ing)\b|\bfall(?:ing|s)? ?back\b|\|\| ?true|\bas expected\b"
+    rb"|\bexpected (?:error|failure)\b|\brecovered\b"
     rb"|\bsucceeded\b|\bsimulat|\bmock|\bharmless\b|\(ok\)|continue-on-error"
     rb"|\b(?-i:INFO|DEBUG|TRACE|NOTICE)\b"
 )
 _WARNING = re.compile(rb"(?i)^##\[warning\]|\bwarn(?:ing)?\b")
 _SOFT_NEXT = re.compile(
     rb"(?i)^(?:##\[\w+\])?\W{0,8}(?:warn(?:ing)?:? )?(?:will (?:be )?retr|retry|try(?:ing)? again|attempt #?\d|back(?:ing)?[ -]?off\b|ignor(?:ed|ing)"
-    rb"|continuing|sleeping|waiting \d|fall(?:ing)? ?back|succeeded|not fatal|non-?fatal|tolerated|continue-on-error|\d+ retries)"
+    rb"|continuing|sleeping|waiting \d|fall(?:ing)? ?back|succeeded|not fatal|non-?fatal|tolerated"
+    rb"|continue-on-error|\d+ retries)"
 )
 _FINAL = re.compile(
-    rb"(?i)giv(?:e|ing|en) up|no more (?:retries|attempts)|(?:retries|attempts?) (?:exhausted|exceeded|failed)|after \d+ (?:attempts|retries|tries)"
+    rb"(?i)giv(?:e|ing|en) up|no more (?:retries|attempts)"
+    rb"|(?:retries|attempts?) (?:exhausted|exceeded|failed)|after \d+ (?:attempts|retries|tries)"
     rb"|max(?:imum)? (?:number of )?(?:retries|attempts)|too many (?:retries|attempts)|retry limit|all attempts"
 )
 _LAST_OF = re.compile(rb"(?i)attempt #?(\d{1,4}) ?(?:of|/) ?(\d{1,4})")
-_QUOTED = re.compile(rb"(?i)\bconsole\.(?:error|warn|log)\b|^\s*\xe2\x97\x8f Console$|captured (?:stdout|stderr|log) call")
+_QUOTED = re.compile(
+    rb"(?i)\bconsole\.(?:error|warn|log)\b|^\s*\xe2\x97\x8f Console$|captured (?:stdout|stderr|log) call"
+)
 
 
 class Weighed(msgspec.Struct, frozen=True):
@@ -58,7 +69,9 @@ class Region(msgspec.Struct, frozen=True):
     framed: bool
 
 
-def weigh(rules: Sequence[Rule], nears: Sequence[object], step: Step, green: frozenset[bytes]) -> Iterator[Weighed]:
+def weigh(
+    rules: Sequence[Rule], nears: "Sequence[re2.Pattern | None]", step: Step, green: frozenset[bytes]
+) -> Iterator[Weighed]:
     """Every hit of a step that counts, and those that were looked at and refuted."""
     blocks = list(step.marks)
     first_error = step.errors[0][0] if step.errors else None
@@ -119,5 +132,5 @@ def _nearness(line: int, first_error: int | None) -> float:
     return 4.0 if distance <= 12 else 2.0 if distance <= 60 else 0.0
 
 
-def _any_matches(near: object, lines: Iterable[bytes]) -> bool:
-    return any(near.search(line) is not None for line in lines)  # type: ignore[attr-defined]
+def _any_matches(near: "re2.Pattern", lines: Iterable[bytes]) -> bool:
+    return any(near.search(line) is not None for line in lines)

@@ -35,7 +35,8 @@ _BENIGN = (
     "",
 )
 _DECOYS = (
-    "warning: spurious network error (3 tries remaining): [56] Failure when receiving data from the peer (Connection reset by peer)",
+    "warning: spurious network error (3 tries remaining): [56] Failure when receiving data from the peer "
+    "(Connection reset by peer)",
     "npm WARN retry fetch failed with ECONNRESET, attempt 1 of 3",
     "test io::reports_no_space_left_on_device ... ok",
     "tests/test_net.py::test_connection_refused PASSED",
