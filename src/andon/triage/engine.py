@@ -14,7 +14,6 @@ from andon.model.verdict import Confidence, Evidence, Refuted, Verdict
 from andon.triage.events import ALONE, PATH_KINDS, Word, names_path, spoken
 from andon.triage.facts import FleetEvent, JobFacts
 from andon.triage.lines import shown
-from andon.triage.matcher import Matcher
 from andon.triage.region import find_region
 from andon.triage.rule import Rule
 from andon.triage.scan import Scanner, Step
@@ -47,8 +46,8 @@ class Engine:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
-        self._matcher = Matcher(self._rules)
-        self._scanner = Scanner(self._matcher)
+        self._scanner = Scanner(self._rules)
+        self._matcher = self._scanner.matcher
 
     def judge(
         self,

@@ -57,11 +57,8 @@ def _word(event: FleetEvent) -> Word | None:
     detail = cast("dict[str, Any]", event.detail) if isinstance(event.detail, dict) else {}
     text = " ".join(part for part in (event.kind, event.host or "", event.path or "") if part)
     if name.startswith("probe"):
-        if detail.get("ok") is not False and str(cast("object", event.detail)).lower() not in (
-            "failed",
-            "failing",
-            "fail",
-        ):
+        said = str(cast("object", event.detail)).lower()
+        if detail.get("ok") is not False and said not in ("failed", "failing", "fail"):
             return None
         probe = f"{name} {detail.get('name', '')}"
         return Word(kind="dns" if "dns" in probe else "network", text=text, path=None)

@@ -31,10 +31,15 @@ _PREFIXES = re.compile(
 
 
 class Line(msgspec.Struct, frozen=True):
-    """`body` is what the tool printed; `at` GitHub's time, where the log has times."""
+    """`body` is what the tool printed; `stamp` GitHub's time as it stands there."""
 
     body: bytes
-    at: datetime | None
+    stamp: bytes | None
+
+    @property
+    def at(self) -> datetime | None:
+        """GitHub's time; None where the log has none."""
+        return None if self.stamp is None else _time(self.stamp)
 
 
 def without_colours(text: bytes) -> bytes:
@@ -48,16 +53,16 @@ def parse(raw: bytes) -> Line:
     if b"\r" in text:
         # A progress bar writes over itself: what stands there in the end counts.
         text = text[text.rfind(b"\r") + 1 :]
-    at = None
+    stamp = None
     if found := _GITHUB_TIME.match(text):
-        at = _time(found[1])
+        stamp = found[1]
         text = text[found.end() :]
     for _ in range(4):
         found = _PREFIXES.match(text)
         if found is None or found.end() == len(text):
             break
         text = text[found.end() :]
-    return Line(text, at)
+    return Line(text, stamp)
 
 
 def shown(body: bytes) -> str:

@@ -87,8 +87,13 @@ def _of_branch(branch: str) -> list[str] | None:
             at += 1
             run = _before_quantifier(run, branch, at)
     close()
-    fit = [texts for texts in runs if min(len(text) for text in texts) >= MINIMUM]
-    return max(fit, key=lambda texts: (min(len(text) for text in texts), -len(texts))) if fit else None
+    fit = [texts for texts in runs if min(len(text.strip()) for text in texts) >= MINIMUM]
+    return max(fit, key=_worth) if fit else None
+
+
+def _worth(texts: list[str]) -> float:
+    # Every further alternative stops the scan at lines of its own.
+    return min(len(text.strip()) for text in texts) - 2 * (len(texts) - 1)
 
 
 def _before_quantifier(run: str, branch: str, at: int) -> str:

@@ -3,7 +3,7 @@
 RE2 has no backtracking, so what a log holds cannot make it slow (R76).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import re2
 
@@ -11,11 +11,10 @@ from andon.triage.literals import required
 from andon.triage.rule import Rule
 
 
-def _options(*, case_sensitive: bool = True) -> "re2.Options":
+def _options() -> "re2.Options":
     options = re2.Options()
     # Bytes as they are: a log may be of any encoding, or of none.
     options.encoding = re2.Options.Encoding.LATIN1
-    options.case_sensitive = case_sensitive
     options.log_errors = False
     options.never_capture = True
     options.max_mem = 64 << 20
@@ -23,7 +22,6 @@ def _options(*, case_sensitive: bool = True) -> "re2.Options":
 
 
 _EXACT = _options()
-_ANY_CASE = _options(case_sensitive=False)
 
 
 def compile_pattern(pattern: str) -> "re2.Pattern":
@@ -37,35 +35,41 @@ def texts_of(rule: Rule) -> tuple[str, ...] | None:
 
 
 class Scan:
-    """Finds the next line that holds one of many texts, whatever their case."""
+    """Finds the lines that hold one of many texts: `exact` ones, or ones of any case."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        pattern = "|".join(re2.escape(text) for text in sorted({text.lower() for text in texts}))
-        self._pattern = re2.compile(pattern.encode(), _ANY_CASE)
+    def __init__(self, exact: Iterable[str], any_case: Iterable[str]) -> None:
+        low = {text.lower() for text in any_case}
+        kept = {text for text in exact if text.lower() not in low}
+        texts = [*(re2.escape(text) for text in sorted(kept)), *(f"(?i:{re2.escape(text)})" for text in sorted(low))]
+        # To the end of the line, so that a line is found once.
+        self._pattern = re2.compile(f"(?:{'|'.join(texts)})[^\\n]*".encode(), _EXACT)
 
-    def next(self, window: bytes, start: int, end: int) -> int:
-        """Where the next text begins in `window[start:end]`; -1: nowhere."""
-        found = self._pattern.search(window, start, end)
-        return -1 if found is None else found.start()
+    def lines(self, window: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where the first text of a line begins, and where that line ends, for each such line."""
+        for found in self._pattern.finditer(window, start, end):
+            yield found.span()
 
 
 class Matcher:
-    """The rules that one line fits, in the order of the catalogue."""
+    """The rules that one line fits, in the order of the catalogue; behind them, the `more` patterns that it fits."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], more: Sequence[str] = ()) -> None:
         self.rules = tuple(rules)
         self._set = re2.Set.SearchSet(_EXACT)
         for rule in self.rules:
             self._set.Add(rule.match.encode())
-        if self.rules:
+        for pattern in more:
+            self._set.Add(pattern.encode())
+        self._any = bool(self.rules or more)
+        if self._any:
             self._set.Compile()
         self._not = [compile_pattern(rule.not_match) if rule.not_match else None for rule in self.rules]
+        self._not += [None] * len(more)
         self.near = [compile_pattern(rule.near) if rule.near else None for rule in self.rules]
-        self.texts = tuple(text for rule in self.rules for text in texts_of(rule) or ())
 
     def fitting(self, body: bytes) -> list[int]:
         """Numbers of the rules whose own line this is; what they want nearby is not looked at."""
-        if not self.rules:
+        if not self._any:
             return []
         return [
             number

@@ -6,15 +6,16 @@ comes in pieces and is never held whole: what is kept of it is bounded (R76).
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from andon.triage.catalogue import NEAR_LINES
-from andon.triage.lines import LINE_CAP, parse, shown, without_colours
-from andon.triage.matcher import Matcher, Scan
-from andon.triage.test_blocks import TEXTS, mark
+from andon.triage.lines import LINE_CAP, Line, parse, shown, without_colours
+from andon.triage.matcher import Matcher, Scan, texts_of
+from andon.triage.rule import Rule
+from andon.triage.test_blocks import EVENTS, LOOKS, TEXTS
 
 _PIECE = 1 << 20
 _AROUND = 4096
@@ -37,7 +38,6 @@ class Hit(msgspec.Struct, frozen=True):
     rule: int
     line: int
     body: bytes
-    at: datetime | None
     before: bytes
     after: bytes
 
@@ -96,9 +96,11 @@ class Scanned(msgspec.Struct, frozen=True):
 class Scanner:
     """Reads logs with one set of rules; may be used for many logs, one after the other."""
 
-    def __init__(self, matcher: Matcher) -> None:
-        self.matcher = matcher
-        self._scan = Scan([*_STRUCTURE, *TEXTS, *matcher.texts])
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.matcher = Matcher(rules, LOOKS)
+        exact = [text for rule in rules if not rule.match.startswith("(?i)") for text in texts_of(rule) or ()]
+        any_case = [text for rule in rules if rule.match.startswith("(?i)") for text in texts_of(rule) or ()]
+        self._scan = Scan([*_STRUCTURE, *TEXTS, *exact], any_case)
 
     def read(self, chunks: Iterable[bytes]) -> Scanned:
         """The whole log, given in pieces of any size."""
@@ -118,16 +120,13 @@ class _Reading:
 
     def window(self, window: bytes, start: int, end: int) -> None:
         """Looks at `window[start:end]`, whole lines; what stands around is there for context."""
-        at = counted = start
-        while at < end and (found := self._scan.next(window, at, end)) >= 0:
-            line_start = max(window.rfind(b"\n", start, found) + 1, at)
-            line_end = window.find(b"\n", found, end)
-            line_end = end if line_end < 0 else line_end
+        counted = start
+        for found, line_end in self._scan.lines(window, start, end):
+            line_start = max(window.rfind(b"\n", start, found) + 1, start)
             self._line += window.count(b"\n", counted, line_start)
             counted = line_start
             if found - line_start < LINE_CAP:
                 self._look(window, line_start, line_end)
-            at = line_end + 1
         self._line += window.count(b"\n", counted, end)
 
     def done(self) -> Scanned:
@@ -137,27 +136,30 @@ class _Reading:
     def _look(self, window: bytes, start: int, end: int) -> None:
         line = parse(window[start : min(end, start + LINE_CAP)])
         body = line.body
-        if body.startswith((b"##[", b"Post job", b"Cleaning up")) and self._structure(window, start, body, line.at):
+        if body.startswith((b"##[", b"Post job", b"Cleaning up")) and self._structure(window, start, line):
             return
         if self._line < self._echo_until or body.startswith((b"[command]", b"+ ", b"++ ", b"+++ ")):
             return
         step = self.steps[-1]
-        if event := mark(body):
-            step.marks.append((self._line, event == "open"))
         if body.startswith(b"Command completed after "):
             # The retry action's word for an attempt that succeeded: what failed before it is over.
             step.kept.clear()
             step.marks.clear()
             return
-        if numbers := self._matcher.fitting(body):
+        numbers = self._matcher.fitting(body)
+        rules = [number for number in numbers if number < len(self._matcher.rules)]
+        if len(rules) < len(numbers):
+            step.marks.append((self._line, EVENTS[numbers[-1] - len(self._matcher.rules)] == "open"))
+        if rules:
             before = window[max(0, start - _AROUND // 2) : max(0, start - 1)]
             after = window[end + 1 : end + 1 + _AROUND // 2]
-            for number in numbers:
-                hit = Hit(number, self._line, body, line.at, before, after)
+            for number in rules:
+                hit = Hit(number, self._line, body, before, after)
                 step.kept.setdefault(number, Kept()).add(hit)
 
-    def _structure(self, window: bytes, start: int, body: bytes, at: datetime | None) -> bool:
+    def _structure(self, window: bytes, start: int, line: Line) -> bool:
         """Follows groups and steps; True when the line says nothing else."""
+        body, at = line.body, line.at
         if body.startswith(b"##[group]"):
             self._framed = True
             if body.startswith(b"##[group]Run "):

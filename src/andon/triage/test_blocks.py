@@ -62,9 +62,10 @@ _TABLE: Final[tuple[tuple[str, str, str, Event], ...]] = (
 
 TEXTS: Final = tuple(dict.fromkeys(text for _, text, _, _ in _TABLE if len(text.strip()) >= 5 or not text.isascii()))
 """What a line that opens or closes a block holds."""
-_MARKS: Final[tuple[tuple[bytes, re.Pattern[bytes], Event], ...]] = tuple(
-    (text.encode(), re.compile(look.encode()), event) for _, text, look, event in _TABLE
-)
+LOOKS: Final = tuple("^(?:" + look + ")" for _, _, look, _ in _TABLE)
+"""RE2 patterns of the lines that open or close a block."""
+EVENTS: Final = tuple(event for _, _, _, event in _TABLE)
+"""What each of LOOKS does."""
 
 _PASSING = re.compile(
     rb"(?:"
@@ -85,14 +86,6 @@ _BEGINS = re.compile(
     rb"|^\S{1,200}::\S{1,200} ?$)"
 )
 _FAILING = re.compile(rb"(?:^\s*--- FAIL: |\[  FAILED  \]|' failed \(|^not ok |\bFAILED\b)")
-
-
-def mark(body: bytes) -> Event | None:
-    """What this line does to the block it stands in."""
-    for text, look, event in _MARKS:
-        if text in body and look.match(body):
-            return event
-    return None
 
 
 def passes(body: bytes, before: list[bytes], after: list[bytes]) -> bool:

@@ -37,8 +37,9 @@ _SOFT = re.compile(
 )
 _WARNING = re.compile(rb"(?i)^##\[warning\]|\bwarn(?:ing)?\b")
 _SOFT_NEXT = re.compile(
-    rb"(?i)^(?:##\[\w+\])?\W{0,8}(?:warn(?:ing)?:? )?(?:will (?:be )?retr|retry|try(?:ing)? again|attempt #?\d|back(?:ing)?[ -]?off\b|ignor(?:ed|ing)"
-    rb"|continuing|sleeping|waiting \d|fall(?:ing)? ?back|succeeded|not fatal|non-?fatal|tolerated"
+    rb"(?i)^(?:##\[\w+\])?\W{0,8}(?:warn(?:ing)?:? )?(?:will (?:be )?retr|retry|try(?:ing)? again"
+    rb"|attempt #?\d"
+    rb"|back(?:ing)?[ -]?off\b|ignor(?:ed|ing)|continuing|sleeping|waiting \d|fall(?:ing)? ?back|succeeded|not fatal|non-?fatal|tolerated"
     rb"|continue-on-error|\d+ retries)"
 )
 _FINAL = re.compile(
