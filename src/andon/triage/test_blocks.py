@@ -56,7 +56,7 @@ _TABLE: Final[tuple[tuple[str, str, str, Event], ...]] = (
     ("xunit", "Total tests:", r"Total tests: ", "close"),
     ("phpunit", " failure", r"There (?:was|were) \d+ (?:failure|error)s?:", "open"),
     ("phpunit", "Assertions: ", r"Tests: \d+, Assertions: ", "close"),
-    ("rspec", "Failures:", r"Failures:$", "open"),
+    ("rspec", "Failure/Error:", r"\s*Failure/Error:", "open"),
     ("rspec", " examples, ", r"\d+ examples?, \d+ failures?", "close"),
 )
 

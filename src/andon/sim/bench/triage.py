@@ -7,14 +7,12 @@ import string
 from collections.abc import Callable, Iterator, Sequence
 from random import Random  # noqa: TID251
 
-import msgspec
-
 from andon.runtime.clock import Clock
 from andon.sim.bench.figures import Figure, Result, figure
 from andon.sim.bench.memory import highest_mib
-from andon.sim.bench.triage_cases import Case, cases
+from andon.sim.bench.triage_cases import cases
 from andon.sim.bench.triage_scores import Judged, judge_bare, judge_wrapped, scores
-from andon.sim.bench.triage_wrap import wrap
+from andon.sim.bench.triage_wrap import noise, wrap
 from andon.triage.catalogue import packaged
 from andon.triage.engine import Engine
 from andon.triage.rule import Examples, Rule
@@ -65,7 +63,7 @@ def _speeds(engine: Engine, clock: Clock) -> list[Figure]:
     before = highest_mib()
     hundred = [_timed(clock, lambda: engine.judge(_times(piece, 50))) for _ in range(3)]
     more_memory = max(0.0, highest_mib() - before)
-    five = piece + piece + piece[: MEGABYTE]
+    five = piece + piece + piece[:MEGABYTE]
     small = [_timed(clock, lambda: engine.judge([five])) for _ in range(5)]
     fifty, three_hundred = (Engine(_padded(count)) for count in (50, 300))
     ratios: list[float] = []
@@ -94,13 +92,10 @@ def _padded(count: int) -> list[Rule]:
 
 
 def _realistic(size: int) -> bytes:
-    """Whole logs of jobs that passed, one after the other, a failed one at the end."""
-    out: list[bytes] = []
-    length = seed = 0
-    while length < size:
-        out.append(wrap(None, seed).text.encode())
-        length, seed = length + len(out[-1]), seed + 1
-    return b"".join(out) + wrap("curl: (56) Recv failure: Connection reset by peer", 1).text.encode()
+    """What a job prints for long: one line of a hundred is a decoy."""
+    lines = noise(Random(1), size // 60, decoys=0.01)
+    text = "".join(f"2026-05-15T14:00:{at % 60:02d}.1234567Z {line}\n" for at, line in enumerate(lines))
+    return text.encode()[:size]
 
 
 def _times(piece: bytes, count: int) -> Iterator[bytes]:

@@ -74,18 +74,18 @@ def wrap(excerpt: str | None, seed: int) -> Wrapped:
         "[command]/usr/bin/git fetch --depth=1 origin",
         "HEAD is now at 1a2b3c4 Work",
         *_group("./setup.sh || true", ['grep -q "No space left on device" log && exit 1', "shell: /bin/bash -e {0}"]),
-        *_noise(chance, chance.randrange(5, 60)),
+        *noise(chance, chance.randrange(5, 60)),
     ]
     if chance.random() < 0.3:
         # A step that may fail: the job goes on behind it.
         lines += [*_group("./optional-check.sh", ["shell: bash"]), "optional check found 3 things", _EXIT_1]
     lines += _group("make ci", ['echo "##[error]connection reset by peer"', "retry make ci", "env:", "  X: ENOSPC"])
-    lines += _noise(chance, chance.randrange(10, 300))
+    lines += noise(chance, chance.randrange(10, 300))
     first = len(lines) + 1
     if excerpt is not None:
         lines += excerpt.split("\n")
     last = len(lines)
-    lines += _noise(chance, chance.choice((0, 0, 3, 40, 200)))
+    lines += noise(chance, chance.choice((0, 0, 3, 40, 200)))
     if excerpt is not None and "##[error]" not in excerpt.split("\n")[-1]:
         lines.append(_EXIT_1)
     lines += _POST
@@ -104,8 +104,11 @@ def _group(name: str, script: list[str]) -> list[str]:
     return [f"##[group]Run {name}", f"\x1b[36;1m{name}\x1b[0m", *script, "##[endgroup]"]
 
 
-def _noise(chance: random.Random, count: int) -> list[str]:
+def noise(chance: random.Random, count: int, decoys: float = 0.06) -> list[str]:
+    """Lines of a job that does its work, some of them decoys."""
     return [
-        chance.choice(_DECOYS) if chance.random() < 0.06 else chance.choice(_BENIGN).format(n=chance.randrange(10, 99))
+        chance.choice(_DECOYS)
+        if chance.random() < decoys
+        else chance.choice(_BENIGN).format(n=chance.randrange(10, 99))
         for _ in range(count)
     ]
