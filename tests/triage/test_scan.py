@@ -1,5 +1,7 @@
 """The parser of GitHub's log format, on anything at all."""
 
+from itertools import pairwise
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -29,14 +31,16 @@ _SCANNER = Scanner(packaged())
 
 
 def _summary(scanned: Scanned) -> object:
-    return [(s.name, s.line, s.post, s.errors, sorted((h.rule, h.line, h.body) for h in s.hits())) for s in scanned.steps]
+    return [
+        (s.name, s.line, s.post, s.errors, sorted((h.rule, h.line, h.body) for h in s.hits())) for s in scanned.steps
+    ]
 
 
 @settings(max_examples=150, deadline=None)
 @given(LOGS, st.lists(st.integers(0, 2000), max_size=6))
 def test_the_pieces_in_which_a_log_comes_change_nothing(log: bytes, cuts: list[int]) -> None:
     ends = sorted({min(cut, len(log)) for cut in cuts} | {0, len(log)})
-    pieces = [log[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    pieces = [log[a:b] for a, b in pairwise(ends)]
     assert _summary(_SCANNER.read(pieces)) == _summary(_SCANNER.read([log]))
 
 

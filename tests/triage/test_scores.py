@@ -27,7 +27,9 @@ def table() -> dict[str, Scores]:
 
 def test_the_table(table: dict[str, Scores], capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        print(f"\n{'triage':24}{'cases':>6}{'precision':>11}{'recall':>8}{'kinds':>7}{'evidence':>10}{'traps':>8}{'unsafe':>8}")
+        print(
+            f"\n{'triage':24}{'cases':>6}{'precision':>11}{'recall':>8}{'kinds':>7}{'evidence':>10}{'traps':>8}{'unsafe':>8}"
+        )
         for name, row in table.items():
             traps = f"{row.traps_right}/{row.traps}"
             print(

@@ -19,7 +19,7 @@ from andon.triage.rule import Rule
 from andon.triage.scan import Scanner, Step
 from andon.triage.structure import Finding, fall_back, settle, slow_or_hung
 from andon.triage.templates import masked, signature
-from andon.triage.weighing import FAR_FACTOR, FAR_KINDS, Region, Weighed, weigh
+from andon.triage.weighing import FAR_FACTOR, FAR_KINDS, Region, Weighed, is_warning, weigh
 
 LIKELY = 60.0
 """A score from which a verdict is likely, and not only suspected."""
@@ -135,7 +135,9 @@ def _choose(weighed: Sequence[Weighed], step: Step | None) -> Reading | None:
     ranked = sorted(weighed, key=lambda item: (-item.score, item.hit.line))
     code = next((item for item in ranked if item.rule.family is Family.CODE), None)
     best = ranked[0]
-    if code is not None and best.rule.family is not Family.CODE and code.score >= best.score:
+    # A warning fails no job by itself, so beside an error of the code it is not the cause.
+    least = CODE_SPEAKS if is_warning(best.hit.body) else best.score
+    if code is not None and best.rule.family is not Family.CODE and code.score >= min(least, best.score):
         best = code
     also = tuple(item for item in ranked if item is not best and item.rule.kind == best.rule.kind)
     return Reading(best, code, also, (), step)

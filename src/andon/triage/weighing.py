@@ -39,13 +39,15 @@ _WARNING = re.compile(rb"(?i)^##\[warning\]|\bwarn(?:ing)?\b")
 _SOFT_NEXT = re.compile(
     rb"(?i)^(?:##\[\w+\])?\W{0,8}(?:warn(?:ing)?:? )?(?:will (?:be )?retr|retry|try(?:ing)? again"
     rb"|attempt #?\d"
-    rb"|back(?:ing)?[ -]?off\b|ignor(?:ed|ing)|continuing|sleeping|waiting \d|fall(?:ing)? ?back|succeeded|not fatal|non-?fatal|tolerated"
+    rb"|back(?:ing)?[ -]?off\b|ignor(?:ed|ing)|continuing|sleeping|waiting \d|fall(?:ing)? ?back|succeeded"
+    rb"|not fatal|non-?fatal|tolerated"
     rb"|continue-on-error|\d+ retries)"
 )
 _FINAL = re.compile(
     rb"(?i)giv(?:e|ing|en) up|no more (?:retries|attempts)"
     rb"|(?:retries|attempts?) (?:exhausted|exceeded|failed)|after \d+ (?:attempts|retries|tries)"
-    rb"|max(?:imum)? (?:number of )?(?:retries|attempts)|too many (?:retries|attempts)|retry limit|all attempts"
+    rb"|max(?:imum)? (?:number of )?(?:retries|attempts)|too many (?:retries|attempts)"
+    rb"|retry limit|all attempts|Retry\(total=0"
 )
 _LAST_OF = re.compile(rb"(?i)attempt #?(\d{1,4}) ?(?:of|/) ?(\d{1,4})")
 _QUOTED = re.compile(
@@ -95,9 +97,14 @@ def weigh(
             ):
                 yield Weighed(hit, rule, 0, "a failing test printed it")
                 continue
-            if (not rule.soft and _WARNING.search(hit.body)) or is_soft(hit.body, after):
+            if (not rule.soft and is_warning(hit.body)) or is_soft(hit.body, after):
                 score *= SOFT_FACTOR
         yield Weighed(hit, rule, score + _nearness(hit.line, first_error))
+
+
+def is_warning(body: bytes) -> bool:
+    """Whether a line calls itself a warning."""
+    return _WARNING.search(body) is not None
 
 
 def is_soft(body: bytes, after: Sequence[bytes]) -> bool:
