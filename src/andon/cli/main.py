@@ -24,6 +24,7 @@ _SERVER_PACKAGES = frozenset(
         "jwt",
         "prometheus_client",
         "psycopg",
+        "re2",
         "sqlalchemy",
         "starlette",
         "uvicorn",
@@ -126,6 +127,7 @@ def make_app() -> App:
             record=(f"{here}.drill_record:drill_record", "Drive a host over each mark of its disk, for a picture."),
         )
     )
+    app.command(f"{here}.triage:app", name="triage", help="Whose failure a log shows: yours or ours.")
     app.command(f"{here}.bench:bench", name="bench", help="Measure ours beside a baseline, in one run.")
     return app
 

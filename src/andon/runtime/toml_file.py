@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -21,7 +21,7 @@ _PATH_PART = re.compile(r"\.([A-Za-z0-9_\-]+)|\[(\d+|\.\.\.)\]")
 class UnusableFile(Refused):
     """A configuration file that cannot be used."""
 
-    def __init__(self, path: Path, line: int, what: str) -> None:
+    def __init__(self, path: PurePath | str, line: int, what: str) -> None:
         super().__init__(f"{path}:{line}: {what}")
         self.line = line
 
@@ -121,7 +121,7 @@ def load_toml(path: Path, kind: type[T]) -> T:
     return parse_toml(path, text, kind)
 
 
-def parse_toml(path: Path, text: str, kind: type[T]) -> T:
+def parse_toml(path: PurePath | str, text: str, kind: type[T]) -> T:
     """Like `load_toml`, for text that is already read; `path` is only named in refusals."""
     try:
         tree = tomllib.loads(text)
