@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def bench(
-    name: Literal["agent", "api", "disk", "dispatch", "hook", "ingest", "lease", "start"],
+    name: Literal["agent", "api", "disk", "dispatch", "hook", "ingest", "lease", "start", "triage"],
     *,
     rounds: Annotated[
         int | None,
         Parameter(
             help="Minutes (agent: 10), hours (api: 2), pairs of transactions, hooks or bursts (dispatch: 60, "
-            "hook: 60, ingest: 5), times (disk: 5) or jobs (lease: 300, start: 200)."
+            "hook: 60, ingest: 5), times (disk: 5), jobs (lease: 300, start: 200) or logs for each excerpt (triage: 4)."
         ),
     ] = None,
     database: Annotated[
@@ -40,8 +40,9 @@ def bench(
     time), `disk` (how fast there is room on a full ext4, xfs and btrfs; needs root), `dispatch` (one transaction
     of 50 claims, on SQLite against a bare group commit, on PostgreSQL beside pgqueuer and procrastinate), `hook`
     (what a job waits for before its first step, beside a bare interpreter), `ingest` (durable webhooks a second
-    beside a bare receiver), `lease` (a job's own directory on a busy host, beside a bare answer) or `start`
-    (webhook received to job process started, and memory at rest)."""
+    beside a bare receiver), `lease` (a job's own directory on a busy host, beside a bare answer), `start`
+    (webhook received to job process started, and memory at rest) or `triage` (how right verdicts are on the labelled
+    set, and what one costs)."""
     if rounds is not None and rounds < 1:
         raise Refused(f"--rounds {rounds}: nothing would be measured. Give 1 or more.")
     clock = SystemClock()
@@ -51,7 +52,12 @@ def bench(
 
     try:
         with asyncio.Runner(loop_factory=fast_event_loop()) as runner:
-            result = _api(rounds, say) if name == "api" else runner.run(_bench(name, database, rounds, clock, say))
+            if name == "api":
+                result = _api(rounds, say)
+            elif name == "triage":
+                result = _triage(rounds, clock, say)
+            else:
+                result = runner.run(_bench(name, database, rounds, clock, say))
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
     if json:
@@ -104,6 +110,12 @@ def _api(hours: int | None, say: Callable[[str], None]) -> "Result":
     from andon.sim.bench.api import Load, bench_api
 
     return bench_api(Load(hours=float(hours or 2)), seed=1, say=say)
+
+
+def _triage(seeds: int | None, clock: SystemClock, say: Callable[[str], None]) -> "Result":
+    from andon.sim.bench.triage import bench_triage
+
+    return bench_triage(seeds=seeds or 4, clock=clock, say=say)
 
 
 async def _dispatch(database: str, rounds: int, clock: SystemClock, say: Callable[[str], None]) -> "Result":

@@ -1,6 +1,6 @@
 """The labelled excerpts that triage is measured on, and which of them were held out while rules were written.
 
-Excerpts of public failures, with labels by one person; what the fields mean stands in docs/triage.md.
+Excerpts of public failures, with labels by one person; what the fields mean says `triage-facts.md`.
 """
 
 from importlib import resources
