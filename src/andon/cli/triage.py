@@ -32,7 +32,9 @@ LocalRules = Annotated[
 
 
 def triage(
-    file: Annotated[str, Parameter(help="A job's log or an excerpt; - is standard input.")] = "-",
+    file: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="A job's log or an excerpt; - is standard input.")
+    ] = "-",
     /,
     *,
     job: Annotated[Path | None, Parameter(help="The jobs API's object of the job, as JSON.")] = None,
@@ -48,6 +50,7 @@ def triage(
 
     Exit code 0: code or cancelled, 1: infrastructure or a timeout, 2: unknown or unreadable.
     """
+    _no_option(file)
     engine = _engine(rules)
     if batch:
         return _batch(engine, file)
@@ -65,6 +68,12 @@ def triage(
     else:
         _print(verdict)
     return _CODES[verdict.family]
+
+
+def _no_option(file: str) -> None:
+    """So that - may stand for standard input, every word may begin with one."""
+    if file.startswith("-") and file != "-":
+        raise Refused(f"Unknown option: {file}. See `andon triage --help`; write ./{file} for a file of that name.")
 
 
 def rules_check(
@@ -97,7 +106,11 @@ def rules_check(
 
 def rules_draft(
     file: Annotated[
-        str, Parameter(help='JSON lines {"id", "text", "cost_minutes"} of unknown failures; - is standard input.')
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help='JSON lines {"id", "text", "cost_minutes"} of unknown failures; - is standard input.',
+        ),
     ] = "-",
     /,
     *,
@@ -111,6 +124,7 @@ def rules_draft(
     from andon.triage.draft import draft_rule
     from andon.triage.grouping import Unknown, group_unknown
 
+    _no_option(file)
     engine = _engine(None)
     unknown: list[Unknown] = []
     for row in _rows(file):
