@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -59,15 +60,19 @@ def run_step(step: list[str], copy: Path) -> str | None:
     """Runs a command on the sources of the copy; gives what failed."""
     here = {**os.environ, "PYTHONPATH": os.pathsep.join((str(copy / "src"), str(copy)))}
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", *step],
-            cwd=copy,
-            env=here,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_S,
-        )
+        # A place of its own: pytest closes the common one to other users when it starts, which tests beside this one
+        # have just opened. A short one: sockets lie in it.
+        with TemporaryDirectory(prefix="ap-", ignore_cleanup_errors=True) as place:
+            Path(place).chmod(0o755)
+            done = subprocess.run(
+                [sys.executable, "-m", *step],
+                cwd=copy,
+                env={**here, "PYTEST_DEBUG_TEMPROOT": place},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=LIMIT_S,
+            )
     except subprocess.TimeoutExpired:
         return f"{step[0]} {step[-1]} did not end in {LIMIT_S:g} s"
     if done.returncode == 0:
