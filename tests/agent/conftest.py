@@ -292,9 +292,9 @@ class AgentProcess:
                 wait_until(lambda cgroup=one.status.cgroup: remove_cgroup(cgroup), "its cgroup is empty")
 
 
-def wait_until(true: Callable[[], object], what: str) -> None:
+def wait_until(true: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
     """For what gives no signal: looks again and again, with a deadline."""
-    deadline = datetime.now(UTC) + timedelta(seconds=PATIENCE_S)
+    deadline = datetime.now(UTC) + timedelta(seconds=patience_s)
     pause = threading.Event()
     while not true():
         assert datetime.now(UTC) < deadline, f"never: {what}"

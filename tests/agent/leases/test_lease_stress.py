@@ -18,6 +18,8 @@ import pytest
 
 PROGRAMS = Path(__file__).with_name("stress")
 ROUNDS_OF_A_LOT, LOTS = 1000, 10
+LONG_S = 300.0
+"""A guard looks at every process for each lease; lots are played beside each other."""
 
 
 class Stress:
@@ -64,7 +66,7 @@ class Stress:
             return int(text or 0)
 
         before = {guard.pid: passes(guard) for guard in self.guards}
-        self.until(lambda: all(passes(guard) >= before[guard.pid] + 2 for guard in self.guards), "two passes")
+        self.until(lambda: all(passes(guard) >= before[guard.pid] + 2 for guard in self.guards), "two passes", LONG_S)
 
     def restart_agent(self) -> None:
         self.end(self.agent)
@@ -136,7 +138,7 @@ def test_no_lease_is_lost_and_none_kept_for_ever(stress, count, until, lot):
         one.add_guard("protocol")
     rounds = count(ROUNDS_OF_A_LOT)
     play(one, rounds, "protocol", seed=rounds + lot, killing=True)
-    until(lambda: one.left() == [], "every dead workspace and its lease are gone")
+    until(lambda: one.left() == [], "every dead workspace and its lease are gone", LONG_S)
     happened = one.happened()
     assert happened["hit"] == 0, happened
     # Jobs that were ended before they had one began nothing; an agent that was ended while it answered, another.
