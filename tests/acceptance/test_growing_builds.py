@@ -66,7 +66,8 @@ def test_the_third_waits_until_there_is_room(fleet: Stage, request: pytest.Fixtu
     wait_for("the builds are over", lambda: len(fleet.unfinished(jobs)) <= 3 - many, seconds=150)
     ends = conclusions(fleet)
     over = [ends[job] for job in (first, *jobs) if job in ends]
-    assert len(over) == 1 + many and set(over) == {"success"}, json.dumps(fleet.truth())[:2000]
+    # One more may have ended while we asked.
+    assert len(over) >= 1 + many and set(over) == {"success"}, json.dumps(fleet.truth())[:2000]
 
 
 def conclusions(fleet: Stage) -> dict[int, str]:
