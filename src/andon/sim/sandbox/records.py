@@ -185,6 +185,11 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
     def name(self) -> str:
         return self.spec.name
 
+    @property
+    def is_held_by_a_fault(self) -> bool:
+        """Whether GitHub itself offers it to nobody."""
+        return self.limbo is not None or self.attempt.failed_to_start
+
     def __repr__(self) -> str:
         return f"<job {self.id} {self.name!r} {self.stage}>"
 

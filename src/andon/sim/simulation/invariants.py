@@ -26,7 +26,7 @@ def after_calm(simulation: Simulation) -> Iterator[str]:
     """Every job is over, and nothing of ours is left (row 3: all settle within 15 min)."""
     world = simulation.github.world
     for job in world.jobs.values():
-        if job.stage is Stage.QUEUED and not is_held_by_a_fault(job):
+        if job.stage is Stage.QUEUED and not job.is_held_by_a_fault:
             yield f"I1: job {job.id} is still queued: {story(job)}"
         elif job.stage is Stage.IN_PROGRESS and not job.for_ever and not job.settling:
             yield f"I1: job {job.id} is still in progress: {story(job)}"
@@ -51,16 +51,11 @@ def after_calm(simulation: Simulation) -> Iterator[str]:
         yield f"runner {name} is still registered, and nothing is open"
 
 
-def is_held_by_a_fault(job: Job) -> bool:
-    """Whether GitHub itself offers it to nobody."""
-    return job.limbo is not None or job.attempt.failed_to_start
-
-
 def _is_open_by_a_fault(job: Job | None) -> bool:
     """Whether GitHub shows it as open by a fault of GitHub's: it never ends, or settles late."""
     if job is None or job.stage is Stage.COMPLETED:
         return False
-    return is_held_by_a_fault(job) or bool(job.for_ever) or bool(job.settling)
+    return job.is_held_by_a_fault or bool(job.for_ever) or bool(job.settling)
 
 
 def story(job: Job) -> str:

@@ -99,7 +99,7 @@ async def _season(simulation: Simulation, days: int, workload: Workload, climate
     return Outcome(
         seed=simulation.seed,
         days=passed,
-        jobs=simulation.jobs_made,
+        jobs=simulation.jobs_made + len(simulation.github.world.jobs),
         replicas=simulation.shape.replicas,
         faults=weather.struck.total(),
         by_kind=dict(sorted(weather.struck.items())),

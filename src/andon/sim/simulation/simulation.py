@@ -296,13 +296,25 @@ class Simulation:
         )
 
     def forget_the_past(self) -> None:
-        """GitHub and we forget what is over, as both do after their time: a season must not slow down by its length."""
+        """GitHub and we forget what is over, as both do after their time: a season must not slow down by its length.
+
+        So does GitHub with what it would never end by itself. What still waits, say for its concurrency group, stays:
+        GitHub offers it one day, and a run that nobody finds any more would be offered to every runner in turn.
+        """
         world = self.github.world
-        self.jobs_made += len(world.jobs)
-        world.jobs.clear()
-        world.runs.clear()
-        for repository in world.repositories.values():
-            repository.runs.clear()
+        stays = {
+            job.run.id
+            for job in world.jobs.values()
+            if job.stage is not Stage.COMPLETED and not job.is_held_by_a_fault and not job.for_ever
+        }
+        gone = [job for job in world.jobs.values() if job.run.id not in stays]
+        self.jobs_made += len(gone)
+        for job in gone:
+            self.github.binder.job_gone(job)
+            del world.jobs[job.id]
+            world.runs.pop(job.run.id, None)
+            job.run.repository.runs.pop(job.run.id, None)
+            job.run.repository.open_runs.pop(job.run.id, None)
         world.runners = {key: runner for key, runner in world.runners.items() if runner.removed_at is None}
         world.runner_by_token = {runner.token: runner for runner in world.runners.values()}
         world.registrations.clear()

@@ -15,7 +15,7 @@ from andon.model.why import Why
 from andon.sim.sandbox.fault_kinds import KINDS
 from andon.sim.sandbox.records import Job, Stage
 from andon.sim.simulation.bounds import IDLE, LOST, SILENT, TOLD, UNTOLD, Bound, bounds
-from andon.sim.simulation.invariants import at_any_time, is_held_by_a_fault, story
+from andon.sim.simulation.invariants import at_any_time, story
 from andon.sim.simulation.played_host import Evidence
 from andon.sim.simulation.simulation import Death, Simulation
 from andon.store import claims, job_views, jobs
@@ -57,7 +57,7 @@ class Watch:
         self.found |= dict.fromkeys(at_any_time(self._simulation))
         self._count_strikes()
         self._look_at_deaths()
-        waiting = [job for job in self._old_enough() if not is_held_by_a_fault(job)]
+        waiting = [job for job in self._old_enough() if not job.is_held_by_a_fault]
         if waiting or self._untold or self._idle:
             self._look_at_waiting(waiting)
 
@@ -113,7 +113,7 @@ class Watch:
         bound, simulation = self.bounds[_BOUND_OF[death.how]], self._simulation
         job = simulation.github.world.jobs.get(job_id or 0)
         now = self._now()
-        if claim is None or job is None or claim.job_id != job_id or is_held_by_a_fault(job):
+        if claim is None or job is None or claim.job_id != job_id or job.is_held_by_a_fault:
             return True
         ended = simulation.history.over.get(death.claim)
         if job.stage is not Stage.QUEUED or ended is not None:
