@@ -66,6 +66,16 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
         return self.path / "bases"
 
     @property
+    def caches(self) -> Path:
+        """`caches/<program>/<cache>/`: what jobs share of what they compiled."""
+        return self.path / "caches"
+
+    @property
+    def cache_doors(self) -> Path:
+        """The sockets of their servers."""
+        return self.run / "caches"
+
+    @property
     def ballast(self) -> Path:
         """Room that is given up when there is none left (R53)."""
         return self.path / "ballast"

@@ -15,6 +15,7 @@ import msgspec
 from andon import __version__
 from andon.agent.adoption.records import Records
 from andon.agent.adoption.supervision import AdoptedRunners
+from andon.agent.caches.for_hooks import CachesForHooks
 from andon.agent.cgroups import cgroup_base
 from andon.agent.control_plane import ControlPlane
 from andon.agent.credentials import find_credential
@@ -163,6 +164,7 @@ async def run_agent(
                 lambda: _runners(supervisor, adopted),
                 host=agent.name,
                 public_url=lambda: work.policy.now.public_url,
+                caches=CachesForHooks(work.caches, work.workspace_of),
                 log=log,
             )
             questions = QuestionDoor(
@@ -184,6 +186,7 @@ async def run_agent(
                     work.account.loop.run(),
                     work.foreign.loop.run(),
                     work.budgets.loop.run(),
+                    work.caches.loop.run(),
                     guard.loop.run(),
                     probes.loop.run(),
                 )

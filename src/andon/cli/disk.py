@@ -15,6 +15,8 @@ from andon.cli.output import duration, make_console, plain, print_json, print_ta
 from andon.cli.reading import Reader, read
 from andon.model.api import DiskView
 from andon.model.disk import DiskLevel
+from andon.rules.cache_health import is_thrashing
+from andon.rules.cache_incidents import rate_words
 from andon.rules.size_words import size
 from andon.runtime.clock import SystemClock
 
@@ -82,6 +84,21 @@ def _print(console: Console, found: list[DiskView], now: datetime) -> None:
     if classes:
         console.print()
         print_table(console, ("HOST", "MOUNT", "CLASS", "BYTES", "COUNT"), classes)
+    caches = [
+        (
+            strong(disk.host),
+            plain(f"{each.program} of {each.owner}, user {each.user}"),
+            plain(_size(each.size)),
+            plain(size(each.cap)),
+            plain(rate_words(each)),
+            plain(each.trouble or ("full, and of little use" if is_thrashing(each) else "serves")),
+        )
+        for disk in found
+        for each in disk.caches
+    ]
+    if caches:
+        console.print()
+        print_table(console, ("HOST", "COMPILE CACHE", "HOLDS", "OF AT MOST", "HITS", "STATE"), caches)
     pinned = [
         (strong(disk.host), plain(_size(each.bytes)), plain(each.path), plain(each.by))
         for disk in found

@@ -14,6 +14,7 @@ from andon.model.host_states import HostObserved
 from andon.model.incident_kinds import IncidentCode
 from andon.model.incident_states import IncidentState
 from andon.model.nouns import Incident
+from andon.rules.cache_incidents import cache_cleared, cache_findings
 from andon.rules.disk_incidents import CODES, DiskSituation, disk_cleared, disk_findings
 from andon.rules.liveness_fleet import JUDGED, Finding, HostFact, Situation, cleared, verdicts
 from andon.rules.pool_rests import SlotFact, resting_pools, works_again
@@ -24,6 +25,9 @@ from andon.store.transaction import Tx
 
 CLAIMS_OF = timedelta(hours=25)
 """Work so old still makes its place one to ask at (as loop:knock does)."""
+
+_JUDGED = JUDGED | CODES | {IncidentCode.CACHE_THRASHING}
+"""What is looked at with every pass."""
 
 
 class KeepIncidents:
@@ -84,7 +88,7 @@ class KeepIncidents:
             pause=pause if watched else None,
             counted=counted,
         )
-        found = (*verdicts(at), *resting_pools(slots), *disk_findings(filled))
+        found = (*verdicts(at), *resting_pools(slots), *disk_findings(filled), *cache_findings(filled))
         if found or live:
             await self._fleet.write(lambda tx: follow(tx, found, at, slots, filled))
         self._generation = lease.generation
@@ -121,13 +125,15 @@ def follow(
             continue
         if incident.code is IncidentCode.LABEL_THIN:
             reason = works_again(incident.subject_id, slots)
+        elif incident.code is IncidentCode.CACHE_THRASHING:
+            reason = None if filled is None else cache_cleared(incident.subject_id, filled)
         elif incident.code in CODES:
             reason = None if filled is None else disk_cleared(incident.code, incident.subject_id, filled)
         else:
             reason = cleared(incident.code, incident.subject_id, at)
         if reason is not None and incident.state is IncidentState.OPEN:
             incidents.ease(tx, incident, reason)
-        elif reason is not None or incident.state is IncidentState.OPEN or incident.code not in JUDGED | CODES:
+        elif reason is not None or incident.state is IncidentState.OPEN or incident.code not in _JUDGED:
             # An easing one closes while it is seen that its cause is gone, never because nobody could look.
             incidents.past_deadline(tx, incident)
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from andon.model.budget import BudgetView
+from andon.model.caches import CacheReport
 from andon.model.degraded import Degraded
 from andon.model.disk import ClassTotal, GuardPass, Pinned
 from andon.model.rails import RailMode
@@ -178,6 +179,8 @@ class DiskView(msgspec.Struct, frozen=True, kw_only=True):
     """What would go if nothing used it, and by what it is used."""
     passes: tuple[GuardPass, ...]
     """The guard's last passes, newest first."""
+    caches: tuple[CacheReport, ...]
+    """Compile caches that lie there."""
     deletions: tuple[DeletionView, ...]
     """The last ones below this mount, newest first."""
 

@@ -133,6 +133,15 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     admission_floor: str = "5 GiB"
 
 
+class Sccache(msgspec.Struct, frozen=True, kw_only=True):
+    """`[agent.sccache]`: a compile cache that the agent keeps for its jobs (R55)."""
+
+    size: str
+    """The cap of each cache: there is one for each owner of repositories and user that jobs run as."""
+    program: str = "sccache"
+    """A path, or a name to find in the agent's PATH."""
+
+
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """`[agent]`: one host. Also the only table, beside `[server]`, that `andon agent run` reads."""
 
@@ -145,6 +154,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Literal["preferred", "required"] = "preferred"
     slots: tuple[Slots, ...] = ()
     disk: Disk = Disk()
+    sccache: Sccache | None = None
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from andon.model.caches import CacheReport
+
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """What the database can keep of a size or a number of things."""
 Difference = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -116,6 +118,8 @@ class DiskReport(msgspec.Struct, frozen=True, kw_only=True):
     pinned: tuple[Pinned, ...] = ()
     passes: tuple[GuardPass, ...] = ()
     """The last few, newest first."""
+    caches: tuple[CacheReport, ...] = ()
+    """Compile caches that lie here."""
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):

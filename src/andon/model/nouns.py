@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from andon.model.caches import CacheReport
 from andon.model.claim_states import ClaimState
 from andon.model.disk import ClassTotal, DiskLevel, GuardPass, Pinned
 from andon.model.host_states import HostObserved, Intent
@@ -146,6 +147,7 @@ class KeptDisk(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[ClassTotal, ...]
     pinned: tuple[Pinned, ...]
     passes: tuple[GuardPass, ...]
+    caches: tuple[CacheReport, ...] = ()
     told_at: datetime
     level_since: datetime
     short_since: datetime | None

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
-from andon.model.config import Agent, Config, Disk, Pool, Server
+from andon.model.config import Agent, Config, Disk, Pool, Sccache, Server
 from andon.rules.config_finding import Finding, refused, warning
 from andon.rules.listen_address import is_http_url, is_plain_http_elsewhere
 from andon.rules.names import HOST_NAME
 from andon.rules.sizes import parse_size
+
+LEAST_CACHE = 100 * 2**20
+"""Bytes that a compile cache has at the least."""
 
 
 def check_agent_table(agent: Agent, pools: tuple[Pool, ...]) -> Iterator[Finding]:
@@ -35,6 +38,8 @@ def check_agent_table(agent: Agent, pools: tuple[Pool, ...]) -> Iterator[Finding
         yield warning("the agent has no [[agent.slots]]: it takes no jobs. Add some.", "agent")
     yield from _check_slots(agent, pools)
     yield from _check_disk(agent.disk)
+    if agent.sccache is not None:
+        yield from _check_sccache(agent.sccache)
 
 
 def _check_slots(agent: Agent, pools: tuple[Pool, ...]) -> Iterator[Finding]:
@@ -77,6 +82,22 @@ def _check_disk(disk: Disk) -> Iterator[Finding]:
             *at,
             "admission_floor",
         )
+
+
+def _check_sccache(sccache: Sccache) -> Iterator[Finding]:
+    at = ("agent", "sccache")
+    cap = parse_size(sccache.size)
+    if cap is None:
+        yield refused(f'size is "{sccache.size}", which is no size. Write it as "20 GiB".', *at, "size")
+    elif cap < LEAST_CACHE:
+        yield refused(
+            f'size is "{sccache.size}". A compile cache below 100 MiB throws away what it has just kept; give it more, '
+            "or take [agent.sccache] out.",
+            *at,
+            "size",
+        )
+    if not sccache.program.strip():
+        yield refused('program is empty. Name sccache by its path, or as "sccache".', *at, "program")
 
 
 def agent_only(config: Config) -> bool:

@@ -23,6 +23,7 @@ disks = Table(
     Column("classes", Json, nullable=False),
     Column("pinned", Json, nullable=False),
     Column("passes", Json, nullable=False),
+    Column("caches", Json, nullable=False, server_default="[]"),
     Column("told_at", Instant, nullable=False),
     Column("level_since", Instant, nullable=False),
     # Since when it is at its hard mark or worse; NULL: it is not.

@@ -98,5 +98,6 @@ def _view(disk: KeptDisk, reserved: dict[tuple[str, str], int], gone: Sequence[K
         classes=disk.classes,
         pinned=disk.pinned,
         passes=disk.passes,
+        caches=disk.caches,
         deletions=tuple(deletion_view(each) for each in gone),
     )

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, select, update
 
+from andon.model.caches import CacheReport
 from andon.model.disk import ClassTotal, DiskLevel, DiskReport, GuardPass, Pinned
 from andon.model.host_states import HostObserved
 from andon.model.nouns import Host, KeptDisk
@@ -26,7 +27,8 @@ SHORT = frozenset({DiskLevel.HARD, DiskLevel.EMERGENCY})
 _MOST, _MOST_SLOTS, _MOST_PINNED, _MOST_PASSES, _MOST_CLASSES = 64, 1000, 50, 20, 16
 _LONGEST_MOUNT = 500
 """Characters. A mount is part of keys, and an entry of an index has a largest size; longer ones are left out."""
-_LONGEST_PATH, _LONGEST_WORDS = 4096, 500
+_LONGEST_PATH, _LONGEST_WORDS, _LONGEST_NAME = 4096, 500, 100
+_MOST_CACHES = 100
 _LARGEST_S = 10**9
 
 # Made once: these run with the syncs of hosts that tell of their filesystems.
@@ -100,6 +102,7 @@ def _row(host: str, told: DiskReport, known: KeptDisk | None, now: datetime) -> 
         classes=_classes(told.classes),
         pinned=tuple(_pinned(each) for each in told.pinned[:_MOST_PINNED]),
         passes=tuple(_pass(each, now) for each in told.passes[:_MOST_PASSES]),
+        caches=tuple(_cache(each) for each in told.caches[:_MOST_CACHES]),
         told_at=now,
         level_since=known.level_since if known is not None and same_level else now,
         short_since=since if short else None,
@@ -114,6 +117,16 @@ def _whole(seconds: float) -> int | None:
 def _classes(told: Sequence[ClassTotal]) -> tuple[ClassTotal, ...]:
     """One entry for each class."""
     return tuple({each.path_class: each for each in told[:_MOST_CLASSES]}.values())
+
+
+def _cache(told: CacheReport) -> CacheReport:
+    return msgspec.structs.replace(
+        told,
+        program=told.program[:_LONGEST_NAME],
+        owner=told.owner[:_LONGEST_NAME],
+        user=told.user[:_LONGEST_NAME],
+        trouble=None if told.trouble is None else told.trouble[:_LONGEST_WORDS],
+    )
 
 
 def _pinned(told: Pinned) -> Pinned:

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from andon import __version__
+from andon.rules.cache_health import is_thrashing
+from andon.rules.cache_incidents import rate_words
 from andon.rules.size_words import size
 from andon.store.database import Unavailable
 from andon.web.answers import Refusal, database_away
@@ -62,9 +64,17 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
-        {"duration": duration, "size": size, "clock": _clock, "stamp": _stamp, "epoch": _epoch, "log_text": log_text}
-    )
+    shown: dict[str, Callable[..., object]] = {
+        "duration": duration,
+        "size": size,
+        "clock": _clock,
+        "stamp": _stamp,
+        "epoch": _epoch,
+        "log_text": log_text,
+        "hits": rate_words,
+        "thrashes": is_thrashing,
+    }
+    made.filters |= shown
     return made
 
 

@@ -5,7 +5,7 @@ Worked out beside everything else, now and then; who asks gets the last account.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from andon.agent.disk.evictions import Evictions
 from andon.agent.disk.filesystems import room_at
 from andon.agent.disk.inventory import Inventory, Owned
 from andon.agent.disk.which_filesystem import WhichFilesystem
+from andon.model.caches import CacheReport
 from andon.model.config import Disk
 from andon.model.disk import ClassTotal, DiskLevel, Going, GuardPass, PathClass, Pinned
 from andon.model.wire import LeaseReport
@@ -46,6 +47,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     """Paths of no class that we know."""
     passes: tuple[GuardPass, ...] = ()
     """Newest first."""
+    caches: tuple[CacheReport, ...] = ()
 
 
 class Account:
@@ -60,12 +62,14 @@ class Account:
         evictions: Evictions,
         marks: Disk,
         *,
+        caches: Callable[[], Mapping[Path, CacheReport]] = dict,
         changed: Callable[[], None],
         clock: Clock,
         log: Logger,
     ) -> None:
         self._inventory, self._size_of, self._over, self._reports = inventory, size_of, over, reports
         self._evictions, self._marks, self._changed = evictions, marks, changed
+        self._caches = caches
         self._clock, self._log = clock, log
         self._shares: dict[str, Share] = {}
         self._passes: dict[str, deque[GuardPass]] = {}
@@ -93,13 +97,18 @@ class Account:
     async def look(self) -> None:
         """Works it out anew."""
         over, reports = self._over(), {one.path: one for one in self._reports()}
-        shares = await asyncio.to_thread(self._work_out, over, reports)
+        shares = await asyncio.to_thread(self._work_out, over, reports, dict(self._caches()))
         self._say_unknown(shares)
         if shares != self._shares:
             self._shares = shares
             self._changed()
 
-    def _work_out(self, over: tuple[LeaseRecord, ...], reports: dict[str | None, LeaseReport]) -> dict[str, Share]:
+    def _work_out(
+        self,
+        over: tuple[LeaseRecord, ...],
+        reports: dict[str | None, LeaseReport],
+        caches: Mapping[Path, CacheReport],
+    ) -> dict[str, Share]:
         by_device: dict[str, list[Owned]] = {}
         which = WhichFilesystem()
         for one in self._inventory.take():
@@ -124,6 +133,7 @@ class Account:
                 pinned=tuple(_pinned(one, reports) for one in pinned[:_MOST]),
                 unknown=tuple(sorted(str(one.path) for one in owned if one.path_class is PathClass.UNKNOWN))[:_MOST],
                 passes=tuple(self._passes.get(device, ())),
+                caches=tuple(caches[one.path] for one in owned if one.path in caches),
             )
         return out
 

@@ -206,6 +206,7 @@ class Guard:
             classes=share.classes,
             pinned=share.pinned,
             passes=share.passes,
+            caches=share.caches,
         )
 
     def _to_close(self, found: tuple[Filesystem, ...], untold: frozenset[int]) -> dict[int, str]:

@@ -41,7 +41,8 @@ class Owned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inventory:
-    """`claims` gives the ids of claims whose runner lives; `works` the work folders of adopted runners, by slot."""
+    """`live_claims` gives the ids of claims whose runner lives; `works` the work folders of adopted runners, by slot;
+    `caches` the folders of compile caches, with whose they are."""
 
     def __init__(
         self,
@@ -49,8 +50,10 @@ class Inventory:
         records: Callable[[], Iterable[LeaseRecord]],
         live_claims: Callable[[], frozenset[str]],
         works: Callable[[], Mapping[int, Path]],
+        caches: Callable[[], Mapping[Path, str]] = dict,
     ) -> None:
         self._root, self._records, self._live_claims, self._works = root, records, live_claims, works
+        self._caches = caches
 
     def take(self) -> tuple[Owned, ...]:
         """All of it, sizes left out. Blocks a little: some hundred looks at directories."""
@@ -69,12 +72,14 @@ class Inventory:
         yield self._below(root.slots, self._of_claims)
         yield _each(root.trash, _trash)
         yield _each(root.bases, lambda path: _Word(PathClass.BASE, f"base {path.name}"))
+        yield from self._of_caches()
         for slot, work in self._works().items():
             yield self._of_work(slot, work, records)
 
     def _top(self) -> Iterator[Owned]:
         """What lies in the root itself; folders with a meaning of their own are looked into elsewhere."""
-        parted = {self._root.runs, self._root.standalone, self._root.slots, self._root.trash, self._root.bases}
+        root = self._root
+        parted = {root.runs, root.standalone, root.slots, root.trash, root.bases, root.caches}
         for path in _paths(self._root.path):
             if path in parted:
                 continue
@@ -89,6 +94,18 @@ class Inventory:
                 yield from _each(slot, word_of)
             else:
                 yield from _owned(slot, _UNKNOWN)
+
+    def _of_caches(self) -> Iterator[Iterator[Owned]]:
+        """One that is served by nobody, since the configuration names none any more, is still a cache."""
+        whose = self._caches()
+
+        def word_of(path: Path) -> _Word:
+            if path.is_dir():
+                return _Word(PathClass.CACHE, whose.get(path, f"the compile cache {path.name}, which is not used"))
+            return _Word(PathClass.LIVE, "the agent")
+
+        for program in _paths(self._root.caches):
+            yield _each(program, word_of)
 
     def _of_claims(self, path: Path) -> "_Word":
         name = path.name.removeprefix(GONE_MARK).removeprefix(NEW_MARK)

@@ -1,5 +1,6 @@
 """What a hook is answered, and who provides it: the workspaces' keeper, as this side sees it."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -53,6 +54,28 @@ class Workspaces(Protocol):
     async def end(self, job: JobIdentity, process: JobProcess, slot: int) -> Ended:
         """Notes that the job's completed hook ran."""
         ...
+
+
+class Caches(Protocol):
+    """What jobs share of what they compile."""
+
+    async def share(
+        self, begun: Begun, job: JobIdentity, process: JobProcess, slot: int, asked: Mapping[str, str]
+    ) -> Begun:
+        """The same workspace, with what the job's steps need to reach their cache; `asked` is what the hook told of
+        the job's own settings."""
+        ...
+
+
+class NoCaches:
+    """For an agent that keeps none."""
+
+    async def share(
+        self, begun: Begun, job: JobIdentity, process: JobProcess, slot: int, asked: Mapping[str, str]
+    ) -> Begun:
+        """As it is."""
+        del job, process, slot, asked
+        return begun
 
 
 class NoWorkspaces:

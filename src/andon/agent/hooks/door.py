@@ -9,7 +9,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 
-from andon.agent.hooks.answers import MAX_NOTICES, HookAnswer, Workspaces
+from andon.agent.hooks.answers import MAX_NOTICES, Caches, HookAnswer, NoCaches, Workspaces
 from andon.agent.hooks.caller import Caller, RunnerProcess, find_caller
 from andon.agent.hooks.requests import Hook, HookRequest, identity_of, read_request
 from andon.model.workspaces import JobIdentity
@@ -30,12 +30,14 @@ class HookDoor:
         *,
         host: str,
         public_url: Callable[[], str | None],
+        caches: Caches | None = None,
         log: Logger,
     ) -> None:
         self._workspaces = workspaces
         self._runners = runners
         self._host = host
         self._public_url = public_url
+        self._caches = caches or NoCaches()
         self._log = log
 
     async def answer(self, line: bytes, door: socket.socket) -> HookAnswer | None:
@@ -65,6 +67,7 @@ class HookDoor:
             ended = await self._workspaces.end(job, caller.process, slot)
             return HookAnswer(ok=True, notices=ended.notices[:MAX_NOTICES])
         begun = await self._workspaces.begin(job, caller.process, slot, caller.runner.claim)
+        begun = await self._caches.share(begun, job, caller.process, slot, request.env)
         notice = f"host {self._host}, slot {slot}, {begun.base}"
         url = self._public_url()
         if url:

@@ -42,6 +42,12 @@ ASKED = (
     "RUNNER_TEMP",
     "RUNNER_TRACKING_ID",
 )
+CACHE = ("SCCACHE_CACHE_SIZE", "SCCACHE_DIR")
+BACKENDS = (
+    *("SCCACHE_BUCKET", "SCCACHE_ENDPOINT", "SCCACHE_REDIS", "SCCACHE_MEMCACHED", "SCCACHE_GCS_"),
+    *("SCCACHE_GHA_", "SCCACHE_AZURE", "SCCACHE_WEBDAV", "SCCACHE_OSS_", "SCCACHE_COS_"),
+)
+"""Variables that begin so give sccache a place on the network. Their names are told, never what they say."""
 PATHS = ("GITHUB_WORKSPACE", "RUNNER_TEMP")
 OF_THE_RUNNER = ("GITHUB_", "RUNNER_", "ACTIONS_", "NODE_OPTIONS", "LD_")
 """Variables that nobody but the runner sets, and those that would run code in later steps."""
@@ -86,7 +92,9 @@ def variable(name: str) -> str:
 def ask(root: str, event: str) -> dict[str, Any] | None:
     """The agent's answer; None when there is none within three seconds."""
     until = time.monotonic() + ANSWER_S
-    env = {name: variable(name) for name in ASKED if name in os.environ}
+    env = {name: variable(name) for name in (*ASKED, *CACHE) if name in os.environ}
+    for name in [one for one in os.environ if one.startswith(BACKENDS)][:1]:
+        env["SCCACHE_BACKEND"] = name
     line = json.dumps({"v": 1, "hook": event, "pid": os.getpid(), "env": env}, ensure_ascii=False).encode() + b"\n"
     path = os.environ.get("ANDON_SOCKET") or os.path.join(root, "run", "agent.sock")
     if len(line) > LINE_BYTES:

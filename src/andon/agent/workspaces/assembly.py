@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.caches.shared_caches import SharedCaches
 from andon.agent.disk.account import Account
 from andon.agent.disk.budgets import Budgets
 from andon.agent.disk.culprits import planned_deleters
@@ -69,6 +70,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     questions: DiskQuestions
     foreign: ForeignDeletions
     budgets: Budgets
+    caches: SharedCaches
     serve: Callable[[tuple[Slot, ...]], None]
     """From now on exactly these adopted slots beside the configured ones. Hooks of theirs may come any moment."""
 
@@ -162,7 +164,17 @@ async def workspaces_of(
         log.info("deletion_journal.settled", deletions=len(settled))
     ended = Nudges()
     watch = LeaseWatch(ended)
-    inventory = Inventory(root, table.records, live_claims, adopted_works)
+    caches = SharedCaches(
+        agent.sccache,
+        root,
+        boot=boot_id,
+        environ=environ,
+        busy=lambda: keeper.written_to,
+        changed=changed,
+        clock=clock,
+        log=log,
+    )
+    inventory = Inventory(root, table.records, live_claims, adopted_works, caches.paths)
     measured = Nudges()
     sizes = Measurer(lambda: to_measure(inventory.take()), changed=measured, clock=clock, log=log)
 
@@ -244,6 +256,7 @@ async def workspaces_of(
         keeper.reports,
         evictions,
         agent.disk,
+        caches=caches.by_folder,
         changed=changed,
         clock=clock,
         log=log,
@@ -287,9 +300,11 @@ async def workspaces_of(
             questions=questions,
             foreign=foreign,
             budgets=budgets,
+            caches=caches,
         )
     finally:
         watch.close()
+        caches.close()
         foreign.close()
         await budgets.close()
         await sizes.close()
