@@ -18,11 +18,16 @@ def asked_bytes(text: str) -> int | None:
     return None if found is None else int(found[1]) * 1024 ** " KMGT".index(found[2] or " ")
 
 
+def as_setting(cap: int) -> str:
+    """The same the other way round; every version of sccache wants a letter, not every one takes bytes."""
+    return f"{cap // 1024}K"
+
+
 def refusals(environ: Mapping[str, str], cap: int) -> tuple[str, ...]:
     """A sentence for each setting of the job that the host's cache does not follow."""
     said: list[str] = []
     asked = environ.get(CAP, "")[:40]
-    if asked and asked_bytes(asked) != cap:
+    if asked and asked_bytes(asked) != cap // 1024 * 1024:
         said.append(
             f"{CAP}={_shown(asked)} is refused: the compile cache of this host is shared, and its size, {size(cap)}, "
             "is set in one place only ([agent.sccache] size). Take the variable out of the workflow."

@@ -171,7 +171,7 @@ def test_a_smaller_cap_on_a_client_is_refused_and_evicts_nothing(stage: Stage) -
             exports, notices = await caches.for_job(of(), process(), asked, stage.folder / "spare")
             assert "SCCACHE_CACHE_SIZE=1K is refused" in notices[0] and "100.0 MiB" in notices[0]
             assert "SCCACHE_DIR is not followed" in notices[1]
-            assert exports["SCCACHE_CACHE_SIZE"] == str(CAP), "stronger than what the workflow says"
+            assert exports["SCCACHE_CACHE_SIZE"] == "102400K", "stronger than what the workflow says"
             # A step that says it once more reaches the same server, whose cap it cannot set.
             for _ in range(2):
                 assert stage.compile(exports | {"SCCACHE_CACHE_SIZE": "1K"}, "int g(void) { return 2; }") == 0
@@ -285,7 +285,7 @@ def test_without_sccache_jobs_go_on_alone_and_it_is_said(stage: Stage) -> None:
         async with running(caches) as looked:
             exports, notices = await caches.for_job(of(), process(), {}, stage.folder / "spare")
             assert '"no-such-sccache" is not found on this host' in notices[0]
-            assert exports == {"SCCACHE_DIR": str(stage.folder / "spare"), "SCCACHE_CACHE_SIZE": str(CAP)}
+            assert exports == {"SCCACHE_DIR": str(stage.folder / "spare"), "SCCACHE_CACHE_SIZE": "102400K"}
             (report,) = (await looked()).values()
             assert report.size is None and report.trouble
 

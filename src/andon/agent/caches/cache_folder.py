@@ -3,8 +3,8 @@
 `<root>/caches/` is closed to every user but the agent's, so that a job cannot put a server of its own, with a smaller
 cap, on a cache that others share (incidents.md P7: it would evict all of it). Below it, each cache has a folder of
 the user whose jobs share it; its server gets there as its working directory, which needs no way through the closed
-one. The socket is made in that folder, and then moved to `<root>/run/caches/`, where jobs reach it and cannot put
-another in its place.
+one. The socket is made in that folder, and gets a second name in `<root>/run/caches/`, where jobs reach it and cannot
+put another in its place. Where they run as the agent's own user they can, and it is put right by the next look.
 """
 
 import os

@@ -7,18 +7,22 @@ outputs; with an environment of its own, since what it is started with holds for
 import os
 import pwd
 import socket
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from andon.agent.caches.cache_folder import INSIDE, LONGEST_SOCKET, CacheFolder, CacheKey, ServerRecord
 from andon.agent.process_identity import start_ticks
+from andon.rules.cache_words import as_setting
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 
 LIMIT_S = 5.0
 """A server opens its socket in some 50 ms."""
 _LOOK_S = 0.02
+BUSY = 0
+"""What `listener` says of one that answers nobody right now: more clients than it takes in at once."""
 
 
 class ServerUser:
@@ -56,7 +60,7 @@ def server_environment(cap: int) -> dict[str, str]:
         # A file in somebody's home would have a say otherwise.
         "SCCACHE_CONF": "/dev/null",
         "SCCACHE_DIR": f"{INSIDE}/data",
-        "SCCACHE_CACHE_SIZE": str(cap),
+        "SCCACHE_CACHE_SIZE": as_setting(cap),
         "SCCACHE_SERVER_UDS": f"{INSIDE}/door.sock",
     }
 
@@ -102,7 +106,7 @@ async def start_server(
             raise Refused(f"{program} ended as soon as it had begun to serve.")
         record = ServerRecord(pid=child.pid, start=start, boot=boot, cap=cap, program=str(program))
         folder.write_down(record)
-        folder.born.rename(folder.door)
+        open_door(folder)
     except BaseException as error:
         child.kill()
         if isinstance(error, OSError):
@@ -113,7 +117,7 @@ async def start_server(
 
 async def _until_open(child: "subprocess.Popen[bytes]", born: Path, program: Path, clock: Clock) -> None:
     until = clock.monotonic() + LIMIT_S
-    while not answers(born):
+    while listener(born) is None:
         ended = child.poll()
         if ended is not None:
             raise Refused(f"{program} ended with {ended} instead of serving. Look whether it is sccache.")
@@ -125,8 +129,8 @@ async def _until_open(child: "subprocess.Popen[bytes]", born: Path, program: Pat
         await clock.sleep(_LOOK_S)
 
 
-def answers(door: Path) -> bool:
-    """Whether somebody listens behind this socket."""
+def listener(door: Path) -> int | None:
+    """The pid of who listens behind this socket; None: nobody does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as line:
         try:
             # Through the folder's descriptor: the way there may be longer than an address may be.
@@ -135,9 +139,19 @@ def answers(door: Path) -> bool:
                 line.connect(f"/proc/self/fd/{folder}/{door.name}")
             finally:
                 os.close(folder)
+            return struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         except BlockingIOError:
-            # It listens; so many ask that they queue.
-            return True
+            # So many ask that they queue.
+            return BUSY
         except OSError:
-            return False
-    return True
+            return None
+
+
+def open_door(folder: CacheFolder) -> None:
+    """Puts the socket where jobs find it, in the place of whatever is there. Raises OSError."""
+    fresh = folder.door.with_name(f".{folder.door.name}")
+    fresh.unlink(missing_ok=True)
+    fresh.hardlink_to(folder.born)
+    fresh.rename(folder.door)
+    # Two names of one socket are left as they are by a rename.
+    fresh.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from andon.agent.caches.cache_folder import PROGRAM, CacheFolder, CacheKey, ServerRecord, caches_in
-from andon.agent.caches.server_start import ServerUser, answers, start_server
+from andon.agent.caches.server_start import BUSY, ServerUser, listener, open_door, start_server
 from andon.agent.caches.server_stats import ServerStats, ask_server
 from andon.agent.layout import Root
 from andon.agent.process_identity import lives, signal_group
@@ -25,14 +25,15 @@ from andon.model.config import Sccache
 from andon.model.workspaces import JobIdentity, JobProcess
 from andon.rules.backoff import backoff
 from andon.rules.cache_window import LookupWindow
-from andon.rules.cache_words import BACKEND, refusals
+from andon.rules.cache_words import BACKEND, as_setting, refusals
 from andon.rules.sizes import parse_size
 from andon.runtime.clock import Clock
 from andon.runtime.errors import Refused
 from andon.runtime.logging import Logger
 from andon.runtime.loop import Loop
 
-LOOK_S = 30.0
+LOOK_S, IDLE_LOOK_S = 10.0, 60.0
+"""While a job runs here, and while none does."""
 PATIENCE_S = 1.0
 """A job's first step waits so long for the first server of its cache, and then goes without one."""
 _WHOLE_S = 600
@@ -75,7 +76,7 @@ class SharedCaches:
         self._cap = 0 if settings is None else parse_size(settings.size) or 0
         self._children: list[subprocess.Popen[bytes]] = []
         self._caches: dict[CacheKey, _Cache] = {key: self._cache(key) for key in caches_in(root)}
-        self.loop = Loop("caches", self.look, period=LOOK_S, clock=clock, log=log)
+        self.loop = Loop("caches", self.look, period=IDLE_LOOK_S, clock=clock, log=log)
         self._watches = Watches(self.loop.nudge)
         self._reports: dict[Path, CacheReport] = {}
 
@@ -106,7 +107,7 @@ class SharedCaches:
             async with asyncio.timeout(PATIENCE_S):
                 await self._serve(one)
         said = refusals(asked, self._cap)
-        exports = {"SCCACHE_DIR": str(spare), "SCCACHE_CACHE_SIZE": str(self._cap)}
+        exports = {"SCCACHE_DIR": str(spare), "SCCACHE_CACHE_SIZE": as_setting(self._cap)}
         if not self._is_served(one):
             self.loop.nudge()
             return exports, (*said, f"This job has no shared compile cache: {one.trouble or 'it is being started'}.")
@@ -129,7 +130,7 @@ class SharedCaches:
             self._changed()
         # A client tries for five seconds: the first tries come soon.
         pauses = [backoff(one.failures - 1).total_seconds() for one in self._caches.values() if one.failures]
-        return min((LOOK_S, *pauses))
+        return min((LOOK_S if self._busy() else IDLE_LOOK_S, *pauses))
 
     def close(self) -> None:
         """Servers go on: jobs compile through them."""
@@ -150,7 +151,16 @@ class SharedCaches:
         return record is not None and record.boot == self._boot and lives(record.pid, record.start)
 
     def _is_served(self, one: _Cache) -> bool:
-        return self._lives(one) and answers(one.folder.door)
+        """By our server: a client of the agent's own user can put one of its own in the place of the door."""
+        if one.record is None or not self._lives(one) or listener(one.folder.born) is None:
+            return False
+        if listener(one.folder.door) not in (one.record.pid, BUSY):
+            self._log.warning("cache.door_replaced", cache=one.key.name, reason="a job's own server stood behind it")
+            try:
+                open_door(one.folder)
+            except OSError:
+                return False
+        return True
 
     async def _serve(self, one: _Cache) -> None:
         async with one.starting:

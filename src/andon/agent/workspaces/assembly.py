@@ -170,7 +170,7 @@ async def workspaces_of(
         boot=boot_id,
         environ=environ,
         busy=lambda: keeper.written_to,
-        changed=changed,
+        changed=lambda: account.loop.nudge(),
         clock=clock,
         log=log,
     )
@@ -202,6 +202,8 @@ async def workspaces_of(
         # And what was put aside is seen now, so that its minute begins.
         emptier.loop.nudge()
         budgets.loop.nudge()
+        # What a job made of its cache is told with its end.
+        caches.loop.nudge()
         changed()
 
     keeper = Keeper(

@@ -177,6 +177,13 @@ def _no_bytes(_: Any) -> int:
     return 0
 
 
+async def _shares_the_folder(self: Any, job: Any, process: Any, asked: Any, spare: Path) -> Any:
+    """As fleets do it: every job's own server works on the one folder, with the cap that its workflow says."""
+    shared = spare.parents[2] / "shared-sccache"
+    shared.mkdir(mode=0o777, exist_ok=True)
+    return {"SCCACHE_DIR": str(shared), "SCCACHE_SERVER_UDS": f"{spare}.sock"} | dict(asked), ()
+
+
 def _none_wanted(*_: Any) -> frozenset[str]:
     return frozenset()
 
@@ -369,6 +376,14 @@ PROTECTIONS: dict[str, Protection] = {
     "budgets": Protection(
         what="who takes the room that was promised to others is ended alone",
         without=(("andon.agent.disk.budgets:overrun", _nothing),),
+    ),
+    "caches that are looked at": Protection(
+        what="how full a compile cache is, and how often it is hit, are told together",
+        without=(("andon.agent.caches.shared_caches:SharedCaches._ask", _rests),),
+    ),
+    "one owner of a cap": Protection(
+        what="jobs reach a cache's server, and never the cache",
+        without=(("andon.agent.caches.shared_caches:SharedCaches.for_job", _shares_the_folder),),
     ),
     "start probe": Protection(
         what="a slot is ready once a start was tried on it",

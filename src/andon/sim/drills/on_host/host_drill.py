@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from andon.agent.caches.cache_folder import CacheFolder, caches_in
 from andon.agent.cgroups import end_cgroup, remove_cgroup
 from andon.agent.held import look
 from andon.agent.layout import Root
@@ -21,7 +22,7 @@ from andon.agent.leases.place import lease_folder
 from andon.agent.process_identity import boot_id, end_session
 from andon.agent.run import run_agent
 from andon.agent.timing import Timing
-from andon.model.config import Agent, Config, Slots
+from andon.model.config import Agent, Config, Sccache, Slots
 from andon.model.disk import DiskReport
 from andon.model.wire import ClaimOrder
 from andon.runtime.clock import Clock, SystemClock
@@ -47,7 +48,15 @@ class Never(Exception):
 class Stage:
     """What a story acts on: the host's agent, its jobs, and what is seen of them."""
 
-    def __init__(self, folder: Path, clock: Clock, user: str | None, disk: Path | None, patience_s: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        user: str | None,
+        disk: Path | None,
+        patience_s: float,
+        sccache: Sccache | None = None,
+    ) -> None:
         self.control = StandInControlPlane()
         self.patience_s = patience_s
         self.clock = clock
@@ -59,7 +68,7 @@ class Stage:
         self.violations: list[str] = []
         # Jobs of another user come through every folder above.
         folder.chmod(0o755)
-        self._data, self._user = folder, user
+        self._data, self._user, self._sccache = folder, user, sccache
         self._stop = asyncio.Event()
         self._agent: asyncio.Task[None] | None = None
 
@@ -98,6 +107,7 @@ class Stage:
             root=str(self.root.path),
             token_file="its.token",  # noqa: S106
             slots=(slots,),
+            sccache=self._sccache,
         )
         self._agent = asyncio.create_task(
             run_agent(
@@ -136,9 +146,12 @@ class Stage:
         attempt: int = 1,
         waits: bool = False,
         lingers: bool = False,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """A job of this name with one step; with `waits` its runner says where it is and has no job until `go`,
-        with `lingers` it lives on until `leave`. A step may wait for either, once: a word that comes before the
+        with `lingers` it lives on until `leave`; `more` are variables of its workflow.
+
+        A step may wait for either, once: a word that comes before the
         last one's writer is gone is an end of file to who reads twice."""
         for word in ("go", "leave"):
             os.mkfifo(self.folder / f"{story}.{word}")
@@ -151,6 +164,7 @@ class Stage:
             "STORY": story,
             "WAITS": "yes" if waits else "",
             "LINGERS": "yes" if lingers else "",
+            **more,
         }
         self.control.claims[story] = ClaimOrder(
             id=f"clm_{story}",
@@ -208,6 +222,10 @@ class Stage:
     async def clean_up(self) -> None:
         """Ends what the story left."""
         await self.stop_agent()
+        for key in caches_in(self.root):
+            server = CacheFolder(self.root, key).known()
+            if server is not None:
+                end_session(server.pid, server.start)
         held = look(self.root, boot_id()) if self.root.slots.exists() else ()
         for one in held:
             if one.status is not None and one.status.pid is not None and one.status.pid_start is not None:
@@ -235,6 +253,10 @@ class HostDrill(msgspec.Struct, frozen=True, kw_only=True):
     """How large the filesystem is that the agent's root gets for itself; 0: none, it lies with everything else."""
     needs_root: str | None = None
     """Why only root can play it."""
+    sccache: Sccache | None = None
+    """The compile caches that the agent keeps."""
+    needs: tuple[str, ...] = ()
+    """Programs that it cannot be played without."""
 
     def play(self, seed: int) -> Result:
         """Plays it to its end. Chance has no part in it."""
@@ -245,6 +267,9 @@ class HostDrill(msgspec.Struct, frozen=True, kw_only=True):
         needs = self.needs_root or (NEEDS_ROOT if self.user is not None else None)
         if needs is not None and os.geteuid() != 0:
             return _result(self, [], 0.0, (), skipped=needs)
+        absent = [name for name in self.needs if shutil.which(name) is None]
+        if absent:
+            return _result(self, [], 0.0, (), skipped=f"it needs {' and '.join(absent)} on this host")
         try:
             return asyncio.run(_played(self, SystemClock(), patience_s))
         except NotHere as error:
@@ -261,7 +286,12 @@ async def _played(drill: HostDrill, clock: Clock, patience_s: float) -> Result:
     began = clock.monotonic()
     with structlog.testing.capture_logs() as lines:
         async with staged(
-            clock, policy=drill.policy, user=drill.user, disk_mib=drill.disk_mib, patience_s=patience_s
+            clock,
+            policy=drill.policy,
+            user=drill.user,
+            disk_mib=drill.disk_mib,
+            sccache=drill.sccache,
+            patience_s=patience_s,
         ) as stage:
             try:
                 await drill.story(stage)
@@ -278,11 +308,12 @@ async def staged(
     policy: Mapping[str, Any] = MappingProxyType({}),
     user: str | None = None,
     disk_mib: int = 0,
+    sccache: Sccache | None = None,
     patience_s: float = PATIENCE_S,
 ) -> AsyncGenerator[Stage]:
     """A host with its agent, and what it talks to; all of it is gone when the block ends. Raises NotHere."""
     with _own_disk(disk_mib) as disk:
-        async with staged_on(disk, clock, policy=policy, user=user, patience_s=patience_s) as stage:
+        async with staged_on(disk, clock, policy=policy, user=user, sccache=sccache, patience_s=patience_s) as stage:
             yield stage
 
 
@@ -293,12 +324,13 @@ async def staged_on(
     *,
     policy: Mapping[str, Any] = MappingProxyType({}),
     user: str | None = None,
+    sccache: Sccache | None = None,
     patience_s: float = PATIENCE_S,
 ) -> AsyncGenerator[Stage]:
     """The same with the agent's root in the folder `disk`; None: with everything else."""
     with TemporaryDirectory(prefix="andon-drill-") as folder:
         data = Path(folder)
-        stage = Stage(data, clock, user, disk, patience_s)
+        stage = Stage(data, clock, user, disk, patience_s, sccache)
         stage.control.policy = dict(policy)
         stage.folder.mkdir()
         stage.folder.chmod(0o777)
