@@ -179,7 +179,7 @@ class DiskView(msgspec.Struct, frozen=True, kw_only=True):
     """What would go if nothing used it, and by what it is used."""
     passes: tuple[GuardPass, ...]
     """The guard's last passes, newest first."""
-    caches: tuple[CacheReport, ...]
+    caches: tuple[CacheReport, ...] = ()
     """Compile caches that lie there."""
     deletions: tuple[DeletionView, ...]
     """The last ones below this mount, newest first."""
