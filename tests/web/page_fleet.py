@@ -17,6 +17,7 @@ from sqlalchemy import insert, update
 from starlette.applications import Starlette
 
 from andon.model.budget import BudgetView
+from andon.model.caches import CacheReport
 from andon.model.claim_states import CLAIMS, ClaimEvent, ClaimState
 from andon.model.config import Config, Owner, Pool, Rails, Server
 from andon.model.disk import ClassTotal, Deletion, DiskLevel, DiskReport, GuardPass, PathClass, Pinned
@@ -336,7 +337,27 @@ def fill_disks(fleet: PageFleet, *, days: float = 1.5, text: str = "") -> None:
                 )
                 for minutes, n, freed in ((2, 0, -3 * gib), (12, 1, gib // 5), (22, 6, 41 * gib))
             )
-            report = msgspec.structs.replace(report, pinned=pinned, passes=passes)
+            caches = tuple(
+                CacheReport(
+                    program="sccache",
+                    owner=f"acme{number}{text}",
+                    user=f"andon-{number}",
+                    cap=20 * gib,
+                    size=size,
+                    hits=hits,
+                    misses=misses,
+                    window_s=21600,
+                    trouble=trouble,
+                )
+                for number, (size, hits, misses, trouble) in enumerate(
+                    (
+                        (12 * gib, 1840, 120, None),
+                        (20 * gib, 5, 811, None),
+                        (None, 0, 0, f'"sccache" is not found on this host{text}'),
+                    )
+                )
+            )
+            report = msgspec.structs.replace(report, pinned=pinned, passes=passes, caches=caches)
         if step % 40 not in (20, 21, 22, 23, 24):
             fleet.report("host-a", disk=(report, DiskReport(mount="/", total=50 * gib, free=31 * gib, floor=2 * gib)))
             fleet.report("host-b", disk=(DiskReport(mount="/data", total=500 * gib, free=300 * gib, floor=20 * gib),))
