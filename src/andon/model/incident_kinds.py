@@ -75,7 +75,7 @@ KINDS: Mapping[IncidentCode, IncidentKind] = MappingProxyType(
         _C.DISK_PINNED: _kind("Space on a disk cannot be freed", _S.WARN, 15),
         _C.DISK_UNCLASSIFIED: _kind("A disk holds bytes of unknown class", _S.WARN, 15),
         _C.GUARD_FOREIGN: _kind("Somebody else deletes below the agent's root", _S.WARN, 15),
-        _C.CACHE_THRASHING: _kind("A compile cache is full and of little use", _S.WARN, 30),
+        _C.CACHE_THRASHING: _kind("A compile cache is full and of little use", _S.WARN, 15),
         _C.UNIT_QUARANTINED: _kind("A unit is quarantined", _S.WARN, 5),
         _C.DRIFT_FOUND: _kind("Hosts of a pool differ", _S.WARN, 15),
         _C.PROBE_FAILED: _kind("A probe failed", _S.WARN, 5),
