@@ -47,6 +47,11 @@ def test_what_was_used_just_now_stays_however_large_the_cache_is() -> None:
     assert beyond_cap([entry(1), entry(2), entry(3)], 0, used_before=2.0) == ("001",)
 
 
+def test_for_one_that_is_held_another_goes() -> None:
+    entries = [entry(1), entry(2), entry(3)]
+    assert beyond_cap(entries, 20, used_before=100.0, held={"001"}) == ("002",)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 100), st.floats(0, 100))),
     st.integers(0, 3000),

@@ -4,7 +4,7 @@ Pure. An age is never evidence that nobody uses something: it only keeps what is
 with its lock held, right before the rename.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import timedelta
 from enum import StrEnum
 
@@ -51,14 +51,18 @@ class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
     """When it, or something in it, was last read or written, in seconds of the day's time."""
 
 
-def beyond_cap(entries: Iterable[CacheEntry], cap: int, *, used_before: float) -> tuple[str, ...]:
-    """Which go so that the others fit into `cap` bytes: the least recently used first, none that was used since."""
+def beyond_cap(
+    entries: Iterable[CacheEntry], cap: int, *, used_before: float, held: Container[str] = ()
+) -> tuple[str, ...]:
+    """Which go so that the others fit into `cap` bytes: the least recently used first, none that was used since, and
+    none that is `held`, for which others go."""
     entries = sorted(entries, key=lambda one: (one.used_at, one.id))
     excess = sum(one.bytes for one in entries) - cap
     out: list[str] = []
     for one in entries:
         if excess <= 0 or one.used_at >= used_before:
             break
-        out.append(one.id)
-        excess -= one.bytes
+        if one.id not in held:
+            out.append(one.id)
+            excess -= one.bytes
     return tuple(out)

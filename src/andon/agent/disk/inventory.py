@@ -1,7 +1,7 @@
 """Every path that the agent has to do with, with its class, its owner and its lease (R47, incidents.md P13).
 
-Below the agent's root everything has a class, or is unknown and an alarm. Outside it only what adoption declared is
-looked at: the work folders of adopted runners, whose checkouts are those runners' own and never ours to take.
+Below the agent's root everything has a class, or is unknown and an alarm. Outside it only what was declared is looked
+at: the work folders of adopted runners, whose checkouts are those runners' own until they are old, and named caches.
 """
 
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.declared.checkouts import kind_of
+from andon.agent.declared.things import Thing
 from andon.agent.disk.measuring import ToMeasure
 from andon.agent.held import GONE_MARK, NEW_MARK
 from andon.agent.layout import Root
@@ -19,6 +21,7 @@ from andon.agent.workspaces.work_trash import TRASH as LEFT_TRASH
 from andon.model.disk import PathClass
 from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import LeaseRecord
+from andon.rules.declared_life import InWork
 from andon.runtime.files import is_unfinished
 
 Identity = tuple[int, int]
@@ -41,7 +44,8 @@ class Owned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inventory:
-    """`claims` gives the ids of claims whose runner lives; `works` the work folders of adopted runners, by slot."""
+    """`claims` gives the ids of claims whose runner lives; `works` the work folders of adopted runners, by slot;
+    `declared` what may go outside the root; `caches` the named ones."""
 
     def __init__(
         self,
@@ -49,8 +53,12 @@ class Inventory:
         records: Callable[[], Iterable[LeaseRecord]],
         live_claims: Callable[[], frozenset[str]],
         works: Callable[[], Mapping[int, Path]],
+        *,
+        declared: Callable[[], Iterable[Thing]] = tuple,
+        caches: Callable[[], Mapping[Path, Identity]] = dict,
     ) -> None:
         self._root, self._records, self._live_claims, self._works = root, records, live_claims, works
+        self._declared, self._caches = declared, caches
 
     def take(self) -> tuple[Owned, ...]:
         """All of it, sizes left out. Blocks a little: some hundred looks at directories."""
@@ -71,6 +79,10 @@ class Inventory:
         yield _each(root.bases, lambda path: _Word(PathClass.BASE, f"base {path.name}"))
         for slot, work in self._works().items():
             yield self._of_work(slot, work, records)
+        for cache, identity in self._caches().items():
+            owner = f"the cache {cache}"
+            yield iter((Owned(path=cache, identity=identity, path_class=PathClass.CACHE, owner=owner),))
+            yield _each(cache / LEFT_TRASH, _trash)
 
     def _top(self) -> Iterator[Owned]:
         """What lies in the root itself; folders with a meaning of their own are looked into elsewhere."""
@@ -99,13 +111,17 @@ class Inventory:
         return _Word(PathClass.DEAD, f"claim {name}, which is over")
 
     def _of_work(self, slot: int, work: Path, records: Mapping[str, LeaseRecord]) -> Iterator[Owned]:
+        old = {one.path for one in self._declared()}
         for path in _paths(work):
             if path.name == LEFT_TRASH:
                 yield from _each(path, _trash)
             elif path.name == "_andon":
                 yield from _each(path, lambda each: _of_workspaces(each, records))
+            elif kind_of(path) is InWork.STRANGE:
+                yield from _owned(path, _UNKNOWN)
             else:
-                yield from _owned(path, _Word(PathClass.CACHE, f"the adopted runner of slot {slot}"))
+                its = PathClass.DEAD if path in old else PathClass.CACHE
+                yield from _owned(path, _Word(its, f"the adopted runner of slot {slot}"))
 
 
 def to_measure(found: Iterable[Owned]) -> tuple[ToMeasure, ...]:

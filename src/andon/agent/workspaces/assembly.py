@@ -12,6 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.adoption.slots import AdoptedSlot
+from andon.agent.declared.assembly import Neighbours, declared_room_of
+from andon.agent.declared.room import DeclaredRoom
 from andon.agent.disk.account import Account
 from andon.agent.disk.budgets import Budgets
 from andon.agent.disk.culprits import planned_deleters
@@ -69,6 +72,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     questions: DiskQuestions
     foreign: ForeignDeletions
     budgets: Budgets
+    declared: DeclaredRoom
     serve: Callable[[tuple[Slot, ...]], None]
     """From now on exactly these adopted slots beside the configured ones. Hooks of theirs may come any moment."""
 
@@ -100,7 +104,7 @@ async def workspaces_of(
     slots: tuple[Slot, ...],
     *,
     adopted: tuple[Slot, ...] = (),
-    adopted_works: Callable[[], Mapping[int, Path]] = dict,
+    adopted_slots: Callable[[], tuple[AdoptedSlot, ...]] = tuple,
     live_claims: Callable[[], frozenset[str]] = frozenset,
     hooks_of_runners: Callable[[], tuple[Path, ...]] = tuple,
     boot_id: str,
@@ -113,11 +117,15 @@ async def workspaces_of(
 
     `changed` is nudged when there is something to report.
 
-    `adopted_works` gives the work folders of adopted runners, by slot; `live_claims` the ids of claims whose runner
+    `adopted_slots` gives the adopted runners; `live_claims` the ids of claims whose runner
     lives; `hooks_of_runners` the hooks that were there before us.
 
     Raises Refused where leases have no place. Afterwards every lock is let go; the records stand.
     """
+
+    def adopted_works() -> Mapping[int, Path]:
+        return {one.slot: one.work for one in adopted_slots()}
+
     clear_unfinished_files(root, log)
     _prepare_hooks(root, (*slots, *adopted), log)
     with contextlib.suppress(OSError):
@@ -157,12 +165,16 @@ async def workspaces_of(
     cleared = await asyncio.to_thread(directories.clear_half_made)
     if cleared:
         log.info("workspace.half_made", cleared=cleared)
-    settled = journal.recover(await asyncio.to_thread(_names_in, directories.trashes()))
-    if settled:
-        log.info("deletion_journal.settled", deletions=len(settled))
     ended = Nudges()
     watch = LeaseWatch(ended)
-    inventory = Inventory(root, table.records, live_claims, adopted_works)
+    inventory = Inventory(
+        root,
+        table.records,
+        live_claims,
+        adopted_works,
+        declared=lambda: declared.things(),
+        caches=lambda: declared.caches(),
+    )
     measured = Nudges()
     sizes = Measurer(lambda: to_measure(inventory.take()), changed=measured, clock=clock, log=log)
 
@@ -172,13 +184,15 @@ async def workspaces_of(
 
     told = _Passes()
     emptier = TrashEmptier(
-        lambda: (*directories.trashes(), *leftovers.trashes()),
+        lambda: (*directories.trashes(), *leftovers.trashes(), *declared.trashes()),
         gone=journal.emptied,
         passed=told,
         clock=clock,
         log=log,
     )
-    evictions = Evictions(agent.disk, journal, size_of, emptier.waiting, sizes.loop.nudge)
+    evictions = Evictions(
+        agent.disk, journal, size_of, emptier.waiting, sizes.loop.nudge, declared=lambda: declared.things()
+    )
     look_for_gone = Nudges()
 
     def of_budget(id: str) -> tuple[str, ...]:
@@ -217,6 +231,26 @@ async def workspaces_of(
         clock=clock,
         log=log,
     )
+    declared = declared_room_of(
+        agent.disk,
+        root.trash,
+        removals,
+        Neighbours(
+            adopted=adopted_slots,
+            records=table.records,
+            wanted=evictions.declared_wanted,
+            mode=lambda: policy.now.guard,
+            passed=told,
+            changed=of_workspaces,
+        ),
+        environ=environ,
+        clock=clock,
+        log=log,
+    )
+    trashes = (*directories.trashes(), *leftovers.trashes(), *declared.trashes())
+    settled = journal.recover(await asyncio.to_thread(_names_in, trashes))
+    if settled:
+        log.info("deletion_journal.settled", deletions=len(settled))
     ended.to = keeper.loop.nudge
     budgets = Budgets(
         table.records,
@@ -244,11 +278,18 @@ async def workspaces_of(
         keeper.reports,
         evictions,
         agent.disk,
+        declared=declared.things,
+        held=declared.pinned,
         changed=changed,
         clock=clock,
         log=log,
     )
     told.to = account.passed
+
+    def look_at_all() -> None:
+        keeper.loop.nudge()
+        declared.loop.nudge()
+
     questions = DiskQuestions(
         account,
         journal,
@@ -256,7 +297,7 @@ async def workspaces_of(
         evictions,
         agent.disk,
         mode=lambda: policy.now.guard,
-        look_again=keeper.loop.nudge,
+        look_again=look_at_all,
         hurry=emptier.hurry,
         waiting=emptier.waiting,
     )
@@ -287,12 +328,14 @@ async def workspaces_of(
             questions=questions,
             foreign=foreign,
             budgets=budgets,
+            declared=declared,
         )
     finally:
         watch.close()
         foreign.close()
         await budgets.close()
         await sizes.close()
+        await declared.close()
         leftovers.close()
         await emptier.close()
         table.close()

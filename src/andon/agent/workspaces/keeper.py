@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.disk.removals import BY_GUARD, BY_KEEPER
 from andon.agent.workspaces.identity import parse, workspace_id
 from andon.agent.workspaces.parts import CannotBegin, Found, Kernel, Places, Records, Remover, Space
 from andon.model.machine import Rejected
@@ -34,8 +35,6 @@ REST = 2.0
 """So many times as long as it searched for what holds them it rests before it searches again."""
 AT_MOST = 20
 """Workspaces that one look takes away: a wrong word about many runs at once costs few of them (R31)."""
-BY_KEEPER, BY_GUARD = "agent:keeper", "agent:guard"
-"""Who took a workspace away, in the deletion journal: its time was over, or its room was needed."""
 _NO_EVIDENCE = frozenset({"success", "skipped", "neutral", "cancelled"})
 """Conclusions after which nobody looks into the directory."""
 _WRITTEN_TO = frozenset({WorkspaceState.LEASED, WorkspaceState.DRAINING})
