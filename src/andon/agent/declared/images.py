@@ -77,6 +77,8 @@ class EngineImages:
             return
         before, name = room_at(thing.path).free, f"images.{self._nonce()}"
         intent = self._intend(thing, name)
+        # From here on images may be gone, whatever becomes of the command or of us.
+        intent.settle(True)
         try:
             process = await asyncio.create_subprocess_exec(
                 program,
@@ -91,8 +93,6 @@ class EngineImages:
             intent.settle(False)
             self._say(thing, f"{program} cannot be started ({error.strerror}).")
             return
-        # From here on images may be gone, whatever becomes of the command or of us.
-        intent.settle(True)
         trouble = await self._finish(process, images)
         freed = room_at(thing.path).free - before
         intent.gone(max(0, freed))

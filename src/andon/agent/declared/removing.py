@@ -16,6 +16,7 @@ from andon.agent.disk.journal import JournalUnusable
 from andon.agent.disk.removals import Intent
 from andon.agent.leases.process_use import Folder, find_uses
 from andon.agent.leases.unreadable import look_at, may_use
+from andon.agent.process_identity import line_of
 from andon.agent.trees.system_calls import open_without_links, rename_to_new
 from andon.agent.trees.trash import move_aside
 from andon.agent.workspaces.work_trash import near_trash
@@ -91,7 +92,9 @@ class DeclaredRemover:
         out = {id: holds[0].text for id, holds in uses.holds.items()}
         if not uses.whole:
             return {one.id: "There was no time to look at every process." for one in things} | out
-        strangers = look_at(uses.unreadable)
+        # What began us is no job of a runner, and may be beyond our rights, as the first process of a container is.
+        above = {1, *line_of(os.getpid())}
+        strangers = look_at(pid for pid in uses.unreadable if pid not in above)
         for one in things:
             for each in strangers:
                 if may_use(each, one.uid):
