@@ -189,7 +189,24 @@ def test_another_directory_under_its_name_is_not_taken(make_stage, make_home, mo
 
     monkeypatch.setattr(removing, "find_uses", replaced)
     stage.look()
-    assert (app / "app").is_dir() and stage.trashed() == [] and "Another directory" in stage.why()[0]
+    assert (app / "app").is_dir() and stage.trashed() == []
+    assert stage.why()[0].endswith("Another directory stands under its name.")
+
+
+def test_one_that_was_replaced_before_it_was_locked_is_not_even_looked_at(make_stage, make_home, monkeypatch) -> None:
+    stage, home = make_stage(checkout_days=14), make_home()
+    stage.adopt(home)
+    stage.days_on = 15
+    app = home.path / "_work" / "app"
+
+    def replaced(one: Thing) -> None:
+        app.rename(app.with_name("_old"))
+        (app / "app").mkdir(parents=True)
+
+    monkeypatch.setattr(stage.checkouts, "why_not_now", replaced)
+    stage.look()
+    assert (app / "app").is_dir() and stage.trashed() == []
+    assert stage.why()[0].endswith("Another one stands under its name.")
 
 
 def test_a_link_in_place_of_the_work_folder_leads_nowhere(make_stage, make_home, tmp_path: Path) -> None:
@@ -215,21 +232,34 @@ def test_what_belongs_to_another_user_is_not_its_runners(make_stage, make_home) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root: mounts")
-def test_what_is_mounted_in_it_survives(make_stage, make_home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_mounted_in_it_survives(make_stage, make_home, tmp_path: Path, late: bool) -> None:
+    """Before the look, which finds it; or after it, and then right before the rename."""
     stage, home = make_stage(checkout_days=14), make_home()
     stage.adopt(home)
     victim, point = tmp_path / "victim", home.path / "_work" / "app" / "app" / "cache"
     victim.mkdir()
     (victim / "file").touch()
     point.mkdir()
-    if subprocess.run(["mount", "--bind", victim, point], check=False).returncode:
-        pytest.skip("kernel: no bind mounts here")
+    mounted: list[int] = []
+
+    def mount(one: Thing | None = None) -> None:
+        if not mounted:
+            mounted.append(subprocess.run(["mount", "--bind", victim, point], check=False).returncode)
+
+    if late:
+        stage.why_stays = mount
+    else:
+        mount()
+    stage.days_on = 15
     try:
-        stage.days_on = 15
         stage.look()
-        assert (victim / "file").exists() and (home.path / "_work" / "app").is_dir()
     finally:
-        subprocess.run(["umount", point], check=True)
+        if mounted == [0]:
+            subprocess.run(["umount", point], check=True)
+    if mounted != [0]:
+        pytest.skip("kernel: no bind mounts here")
+    assert (victim / "file").exists() and (home.path / "_work" / "app").is_dir() and stage.trashed() == []
 
 
 def test_while_the_guard_does_not_act_all_stays(make_stage, make_home) -> None:
