@@ -14,6 +14,8 @@ OWNER = '[[owner]]\nlogin = "acme"\nrepositories = ["acme/app"]\n'
 POOL = '[[pool]]\nname = "linux"\nlabels = ["self-hosted"]\n'
 SLOTS = '[[agent.slots]]\npool = "linux"\ncommand = ["run.sh"]\n'
 AGENT = f'[agent]\nname = "host-a"\n{SLOTS}'
+IMAGES = '[[agent.disk.images]]\nengine = "docker"\n'
+CACHE = "[[agent.disk.cache]]\n"
 GOOD = GITHUB + OWNER + POOL
 
 
@@ -102,6 +104,23 @@ REFUSALS: list[tuple[str, tuple[str | int, ...], str]] = [
     (AGENT + "[agent.disk]\nhard_percent = 20\n", ("agent", "disk"), "each must be lower"),
     (AGENT + "[agent.disk]\nsoft_percent = 101\n", ("agent", "disk", "soft_percent"), "from 0 to 100"),
     (AGENT + '[agent.disk]\nadmission_floor = "a lot"\n', ("agent", "disk", "admission_floor"), "no size"),
+    (AGENT + "[agent.disk]\ncheckout_days = 2\n", ("agent", "disk", "checkout_days"), "6 or more"),
+    (AGENT + "[agent.disk]\ncheckout_days = nan\n", ("agent", "disk", "checkout_days"), "6 or more"),
+    (AGENT + IMAGES + "older_hours = 1\n", ("agent", "disk", "images", 0, "older_hours"), "24 or more"),
+    (AGENT + IMAGES + 'older_hours = 48\npath = "docker"\n', ("agent", "disk", "images", 0, "path"), "keeps"),
+    (AGENT + CACHE + 'path = "npm"\n', ("agent", "disk", "cache", 0, "path"), "one cache"),
+    (AGENT + CACHE + 'path = "/var/../etc"\n', ("agent", "disk", "cache", 0, "path"), "one cache"),
+    (AGENT + CACHE + 'path = "/var/"\n', ("agent", "disk", "cache", 0, "path"), "one cache"),
+    (AGENT + CACHE + 'path = "/"\n', ("agent", "disk", "cache", 0, "path"), "one cache"),
+    (AGENT + CACHE + 'path = "/c/npm"\nkind = "lru"\n', ("agent", "disk", "cache", 0, "kind"), "needs a cap"),
+    (AGENT + CACHE + 'path = "/c/npm"\ncap = "much"\n', ("agent", "disk", "cache", 0, "cap"), "no size"),
+    (AGENT + CACHE + 'path = "/c/npm"\ndepth = 0\n', ("agent", "disk", "cache", 0, "depth"), "1 to 8"),
+    (AGENT + CACHE + 'path = "/c/npm"\nunused_hours = -1\n', ("agent", "disk", "cache", 0, "unused_hours"), "0 or"),
+    (
+        AGENT + CACHE + 'path = "/c/npm"\n' + CACHE + 'path = "/c"\n',
+        ("agent", "disk", "cache", 1, "path"),
+        "lie in each other",
+    ),
 ]
 
 

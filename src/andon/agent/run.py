@@ -106,7 +106,7 @@ async def run_agent(
             root,
             slots,
             adopted=adopted.as_slots(),
-            adopted_works=lambda: {one.slot: one.work for one in adopted.adopted()},
+            adopted_slots=adopted.adopted,
             live_claims=supervisor.live_claims,
             hooks_of_runners=adopted.chained_hooks,
             boot_id=launcher.boot_id,
@@ -121,6 +121,12 @@ async def run_agent(
             supervisor.look()
             adopted.look()
             host = HostSlots(supervisor, adopted)
+
+            def busy() -> bool:
+                # Hooks tell of a job before its runner's output does, and of one whose words we do not know.
+                return work.keeper.written_to or any(slot.state is SlotState.RUNNING for slot in host.slots())
+
+            work.declared.wait_while(busy)
             guard = guard_of(
                 root,
                 lambda: uses_of(
@@ -128,13 +134,13 @@ async def run_agent(
                     (slot.number for slot in supervisor.served()),
                     adopted.adopted(),
                     in_root=lambda slot: work.workspace_of(slot).place == "root",
+                    declared=work.declared.places(),
                 ),
                 Acts(make_room=work.keeper.loop.nudge, empty_trash=work.emptier.hurry),
                 marks=agent.disk,
                 mode=lambda: work.policy.now.guard,
                 share_of=work.account.share,
-                # Hooks tell of a job before its runner's output does, and of one whose words we do not know.
-                busy=lambda: work.keeper.written_to or any(slot.state is SlotState.RUNNING for slot in host.slots()),
+                busy=busy,
                 changed=supervisor.changed,
                 environ=environ,
                 clock=clock,
@@ -187,6 +193,7 @@ async def run_agent(
                     work.foreign.loop.run(),
                     work.budgets.loop.run(),
                     work.caches.loop.run(),
+                    work.declared.loop.run(),
                     guard.loop.run(),
                     probes.loop.run(),
                 )

@@ -124,13 +124,42 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
 
 
+class Images(msgspec.Struct, frozen=True, kw_only=True):
+    """`[[agent.disk.images]]`: images that a container engine may be told to prune when their room is needed."""
+
+    engine: Literal["docker", "podman"]
+    older_hours: float
+    """Only images that were made longer ago: there is no pruning without an age."""
+    all: bool = False
+    """Images with a name, too, that no container uses; without it only those that lost their name."""
+    path: str | None = None
+    """Where the engine keeps its images: the filesystem that gains; None: the engine's usual place."""
+
+
+class Cache(msgspec.Struct, frozen=True, kw_only=True):
+    """`[[agent.disk.cache]]`: a folder outside the agent's root that is counted, or kept to a size."""
+
+    path: str
+    kind: Literal["counted", "lru"] = "counted"
+    """`lru`: its least recently used entries go while it is larger than `cap`; `counted`: never touched by us."""
+    cap: str | None = None
+    depth: int = 1
+    """How far below `path` an entry lies: 1, what lies in it."""
+    unused_hours: float = 24.0
+    """An entry that was used since stays, whatever the cap says."""
+
+
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """`[agent.disk]`: percent free, of bytes and of inodes."""
+    """`[agent.disk]`: percent free, of bytes and of inodes; and what outside the root may go."""
 
     soft_percent: float = 15.0
     hard_percent: float = 10.0
     emergency_percent: float = 4.0
     admission_floor: str = "5 GiB"
+    checkout_days: float | None = None
+    """After so long an adopted runner's checkout that nothing changed may go for its room; None: never."""
+    images: tuple[Images, ...] = ()
+    cache: tuple[Cache, ...] = ()
 
 
 class Sccache(msgspec.Struct, frozen=True, kw_only=True):

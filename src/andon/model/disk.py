@@ -83,10 +83,11 @@ class GuardPass(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Going(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace that goes as soon as its room is needed, or its time is over."""
+    """What goes as soon as its room is needed, or its time is over."""
 
     path: str
     lease: str
+    """Empty: it has none, as it was declared outside the agent's root."""
     owner: str
     bytes: Bytes | None = None
     why: str = ""

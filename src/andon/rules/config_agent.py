@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from andon.model.config import Agent, Config, Disk, Pool, Sccache, Server
+from andon.rules.config_declared import check_declared
 from andon.rules.config_finding import Finding, refused, warning
 from andon.rules.listen_address import is_http_url, is_plain_http_elsewhere
 from andon.rules.names import HOST_NAME
@@ -82,6 +83,7 @@ def _check_disk(disk: Disk) -> Iterator[Finding]:
             *at,
             "admission_floor",
         )
+    yield from check_declared(disk)
 
 
 def _check_sccache(sccache: Sccache) -> Iterator[Finding]:

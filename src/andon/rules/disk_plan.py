@@ -1,10 +1,12 @@
-"""Which workspaces go first when their filesystem is short of room, and which need not (R52, host-facts.md 2.3).
+"""What goes first when a filesystem is short of room, and what need not (R52, host-facts.md 2.3).
 
-Pure. Only what is dead and whose run is over is asked about here: whether anything still uses it was settled before
-(`rules.workspace_life`), and is looked at once more before the rename.
+Pure. Only what may go is asked about here: workspaces that are dead and whose run is over (`rules.workspace_life`), and
+what is declared outside the root (`rules.declared_life`). Whether anything still uses it is looked at once more before
+the rename.
 """
 
 from collections.abc import Iterable
+from enum import IntEnum
 
 import msgspec
 
@@ -16,14 +18,29 @@ MIN_RECLAIM = 0.02
 """A pass frees at least this part of the filesystem, so that the next one is not due at once."""
 
 
+class Rank(IntEnum):
+    """Kinds of bytes, by what it costs to have them again: the cheapest first (host-facts.md 2.3)."""
+
+    WORKSPACE = 0
+    """Nobody will use it again."""
+    CACHE = 1
+    """An entry of a cache that is larger than its cap."""
+    CHECKOUT = 2
+    """An old checkout of an adopted runner: one clone."""
+    IMAGES = 3
+    """Images of a container engine: to be built or pulled again."""
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """One workspace that may go."""
+    """One thing that may go."""
 
     id: str
     bytes: int | None
     """None: nobody has measured it yet."""
     dead_up_s: float
+    """Since when nobody uses it. Compared within one rank only."""
     failed: bool | None
+    rank: Rank = Rank.WORKSPACE
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +70,8 @@ def bytes_wanted(room: Room, level: DiskLevel, marks: Disk, leaving: int) -> int
 
 
 def cheapest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """What nobody will look into, then evidence of failures; each the oldest first."""
-    return sorted(candidates, key=lambda one: (one.failed is not False, one.dead_up_s, one.id))
+    """By rank; of workspaces what nobody will look into, then evidence of failures; each the oldest first."""
+    return sorted(candidates, key=lambda one: (one.rank, one.failed is not False, one.dead_up_s, one.id))
 
 
 def choose(

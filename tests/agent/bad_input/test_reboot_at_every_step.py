@@ -1,7 +1,8 @@
 """An agent that is ended at every single step of a workspace's life, with and without a reboot after it (R59, R87).
 
 From the first start to the deletion in the trash: after each cut the next agent starts without a complaint,
-keeps what a living job needs, and everything else is gone in the end; nothing outside was touched.
+keeps what a living job needs, and everything else is gone in the end; nothing outside was touched. The same where
+several workspaces go by one look.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ class Said:
 class Host:
     """A root with one slot, and something beside it that nobody may touch."""
 
-    def __init__(self, folder: Path, place: str) -> None:
+    def __init__(self, folder: Path, place: str, *, others: int = 0) -> None:
         self.root = Root(path=folder / "root")
         self.outside = folder / "outside"
         self.outside.mkdir(parents=True)
@@ -63,6 +64,10 @@ class Host:
         self.root.make()
         (self.root.claim(0, "c1") / "runner").mkdir(parents=True)
         self.place = place
+        self.others = [self.root.runs / "0" / f"7-{attempt + 2}-build-0123456789" for attempt in range(others)]
+        """Of jobs that are over, whose agent is gone."""
+        for other in self.others:
+            (other / "target").mkdir(parents=True)
         self.job = subprocess.Popen(["sleep", "1000"], cwd="/")
 
     @property
@@ -107,7 +112,9 @@ class Host:
                 work.keeper.end(process)
                 await work.keeper.look()
                 await measured(work)
-                work.keeper.hear(over(record.id))
+                ids = [report.id for report in work.keeper.reports()]
+                assert set(ids) == {record.id, *(other.name for other in self.others)}
+                work.keeper.hear(over(*ids))
                 await work.keeper.look()
                 await work.emptier.look()
                 say("emptied")
@@ -177,17 +184,17 @@ def over(*names: str) -> SyncAnswer:
 
 
 @pytest.fixture
-def make_host() -> Iterator[Callable[[int, str], Host]]:
+def make_host() -> Iterator[Callable[[int, str, int], Host]]:
     # In memory, where the many fsyncs cost nothing.
     if not os.access("/dev/shm", os.W_OK):
         pytest.skip("kernel: no /dev/shm to write to")
     folder = Path(tempfile.mkdtemp(dir="/dev/shm", prefix="andon-test-"))
     made: list[Host] = []
 
-    def make(number: int, place: str) -> Host:
+    def make(number: int, place: str, others: int) -> Host:
         if made:
             made.pop().clean_up()
-        made.append(Host(folder / str(number), place))
+        made.append(Host(folder / str(number), place, others=others))
         return made[-1]
 
     yield make
@@ -213,7 +220,8 @@ def come_back(host: Host, cut: Cut, *, reboot: bool) -> None:
             await work.keeper.look()
         if given is not None:
             assert (given / "tmp").is_dir(), f"{cut.step}: a living job lost its directory"
-            assert [report.state for report in work.keeper.reports()] == ["leased"], cut.step
+            states = [report.state for report in work.keeper.reports() if report.id == given.name]
+            assert states == ["leased"], cut.step
         host.end_job()
 
     said = host.start(boot, while_the_job_lives if alive else None)
@@ -222,16 +230,16 @@ def come_back(host: Host, cut: Cut, *, reboot: bool) -> None:
     assert (quiet.complaints, quiet.news) == ([], []), cut.step
     gone = {line.deletion.lease: line for line in History(host.root.deletions, quiet).lines()}
     assert {line.stage for line in gone.values()} <= {"moved", "deleted"}, cut.step
-    if given is not None:
-        assert given.name in gone, f"{cut.step}: no deletion without a line in the journal"
+    for path in [*host.others, *([given] if given is not None else [])]:
+        assert path.name in gone, f"{cut.step}: no deletion without a line in the journal"
 
 
-@pytest.mark.parametrize("below", ["root", "work"])
+@pytest.mark.parametrize(("below", "others"), [("root", 0), ("work", 0), ("root", 3)])
 @pytest.mark.parametrize("reboot", [True, False])
-def test_whatever_step_it_was_all_is_gone_in_the_end(make_host, count, below, reboot):
+def test_whatever_step_it_was_all_is_gone_in_the_end(make_host, count, below, others, reboot):
     stride, cuts = 15 // count(15), 0
     for number in numbers(0, stride):
-        host = make_host(number, below)
+        host = make_host(number, below, others)
         before = host.facts()
         cut = cut_at(number, host.live)
         if cut.step is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from andon.agent.declared.things import Thing
 from andon.agent.disk import account as account_module
 from andon.agent.disk import measuring
 from andon.agent.disk.account import Account
@@ -16,11 +17,12 @@ from andon.agent.disk.inventory import Inventory, Owned, to_measure
 from andon.agent.disk.measuring import AGAIN_S, Measurer
 from andon.agent.workspaces.emptying import TrashEmptier
 from andon.model.config import Disk
-from andon.model.disk import DiskLevel, PathClass
+from andon.model.disk import DiskLevel, PathClass, Pinned
 from andon.model.wire import LeaseReport
 from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import LeaseRecord
 from andon.rules.disk_marks import Room
+from andon.rules.disk_plan import Rank
 from andon.runtime.logging import logger
 from andon.sim.virtual_time import VirtualClock
 from tests.agent.disk.conftest import Host
@@ -107,12 +109,16 @@ class Stage:
         self.over: set[str] = set()
         self.sizes: dict[str, int] = {}
         self.held: dict[str, str] = {}
+        self.things: tuple[Thing, ...] = ()
+        self.stay: tuple[Pinned, ...] = ()
         for module in ("account", "evictions"):
             monkeypatch.setattr(f"andon.agent.disk.{module}.room_at", lambda path: self.room)
         self.emptier = TrashEmptier(
             lambda: (host.root.trash,), gone=host.journal.emptied, clock=self.clock, log=logger("agent")
         )
-        self.evictions = Evictions(Disk(), host.journal, self._size_of, self.emptier.waiting, lambda: None)
+        self.evictions = Evictions(
+            Disk(), host.journal, self._size_of, self.emptier.waiting, lambda: None, lambda: self.things
+        )
         self.account = Account(
             Inventory(host.root, host.all, frozenset, dict),
             lambda path, identity: self.sizes.get(path.name),
@@ -120,10 +126,22 @@ class Stage:
             self._reports,
             self.evictions,
             Disk(),
+            declared=lambda: self.things,
+            held=lambda: self.stay,
             changed=lambda: None,
             clock=self.clock,
             log=logger("agent"),
         )
+
+    def thing(self, rank: Rank, number: int, size: int | None = 2 * GIB) -> Thing:
+        """One of something declared beside the root; the lower its number the longer unused."""
+        path = self.host.root.path.parent / f"{rank.name}-{number}"
+        path.mkdir()
+        found = path.stat()
+        return Thing(
+            id=str(path), path=path, identity=(found.st_dev, found.st_ino), home=path.parent, rank=rank,
+            path_class=PathClass.CACHE, owner="the cache", why="unused", uid=0, bytes=size, used_at=float(number),
+        )  # fmt: skip
 
     def _size_of(self, record: LeaseRecord) -> int | None:
         return self.sizes.get(record.id)
@@ -335,3 +353,43 @@ def test_an_emptied_trash_says_how_much_went(host: Host) -> None:
     asyncio.run(story())
     assert 3 << 20 <= gone["old"] < 4 << 20 and passes == [("trash", 1)] and emptier.waiting() == ()
     assert msgspec.json.encode(gone)
+
+
+def test_what_was_declared_goes_after_every_workspace_the_cheapest_bytes_first(stage: Stage) -> None:
+    dead = [stage.host.workspace(run, WorkspaceState.DEAD) for run in (1, 2)]
+    stage.sizes = {one.id: GIB for one in dead}
+    images, newer, older, entry = (
+        stage.thing(Rank.IMAGES, 0, None),
+        stage.thing(Rank.CHECKOUT, 2),
+        stage.thing(Rank.CHECKOUT, 1),
+        stage.thing(Rank.CACHE, 9),
+    )
+    stage.things = (images, newer, older, entry)
+
+    def wanted() -> tuple[set[str], set[str]]:
+        return set(stage.evictions.wanted(tuple(dead))), set(stage.evictions.declared_wanted())
+
+    assert wanted() == (set(), set()), "there is room"
+    stage.room = Room(total=50 * GIB, free=7 * GIB)
+    assert wanted() == ({one.id for one in dead}, {entry.id}), "3 GiB are wanted"
+    dead.clear()
+    assert wanted() == (set(), {entry.id, older.id})
+    stage.room = Room(total=50 * GIB, free=1 * GIB)
+    assert wanted() == (set(), {one.id for one in stage.things})
+    stage.over = set()
+    assert [one.path for one in stage.look().going] == [str(one.path) for one in (entry, older, newer, images)]
+
+
+def test_a_sweep_asks_once_for_all_that_was_declared(stage: Stage) -> None:
+    stage.things = (stage.thing(Rank.CHECKOUT, 1), stage.thing(Rank.IMAGES, 2, None))
+    stage.evictions.sweep()
+    stage.evictions.wanted(())
+    assert stage.evictions.declared_wanted() == {one.id for one in stage.things}
+    assert stage.evictions.declared_wanted() == frozenset()
+
+
+def test_what_was_declared_and_stays_is_told_among_what_pins_the_room(stage: Stage) -> None:
+    one = stage.thing(Rank.CHECKOUT, 1)
+    stage.stay = (Pinned(path=str(one.path), by="the adopted runner of slot 1000: A job runs on its runner."),)
+    (pinned,) = stage.look().pinned
+    assert pinned.path == str(one.path) and "A job runs" in pinned.by

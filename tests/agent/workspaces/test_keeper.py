@@ -1,7 +1,7 @@
 """The keeper against a kernel, records and directories that the test moves: what may go, goes, and nothing else."""
 
 import asyncio
-from collections.abc import Container, Coroutine, Mapping
+from collections.abc import Callable, Container, Coroutine, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from andon.agent.workspaces.keeper import AT_MOST, MEASURED_WITHIN_S, Keeper
-from andon.agent.workspaces.parts import CannotBegin, Found, Made
+from andon.agent.workspaces.parts import CannotBegin, Found, Made, ToGo
 from andon.model.rails import RailMode
 from andon.model.wire import JobWord, SyncAnswer
 from andon.model.workspace_states import WorkspaceState
@@ -90,13 +90,19 @@ class Remover:
     def __init__(self, records: Records, places: Places) -> None:
         self._records, self._places = records, places
         self.by: list[tuple[str, str]] = []
+        self.at_once: list[int] = []
+        """How many each call was about."""
 
-    async def take_away(self, record: LeaseRecord, actor: str, reason: str) -> Hold | None:
-        self.by.append((record.id, actor))
-        if record.id in self._places.locked:
+    async def take_away(self, going: tuple[ToGo, ...]) -> Mapping[str, Hold | None]:
+        self.at_once.append(len(going))
+        return {one.record.id: self._take(one) for one in going}
+
+    def _take(self, one: ToGo) -> Hold | None:
+        self.by.append((one.record.id, one.actor))
+        if one.record.id in self._places.locked:
             return Hold(by=Holder.LOCK, text="another program holds its lock")
-        del self._places.there[record.id], self._records.kept[record.id]
-        self._places.trashed.append(record.id)
+        del self._places.there[one.record.id], self._records.kept[one.record.id]
+        self._places.trashed.append(one.record.id)
         return None
 
 
@@ -143,6 +149,8 @@ class Stage:
         self.changed = Nudge()
         self.made = 0
         self.guard: RailMode = "act"
+        self.guard_says: Callable[[], RailMode] = lambda: self.guard
+        self.remover = Remover(self.records, self.places)
         self.keeper = self.started()
 
     def started(self) -> Keeper:
@@ -150,11 +158,11 @@ class Stage:
             self.records,
             self.places,
             self.kernel,
-            Remover(self.records, self.places),
+            self.remover,
             self.places,
             boot_id="boot",
             nonce=self._nonce,
-            guard=lambda: self.guard,
+            guard=lambda: self.guard_says(),
             changed=self.changed,
             clock=self.clock,
             log=logger("agent"),
@@ -332,6 +340,34 @@ def test_one_look_takes_few_away_and_says_so(stage: Stage) -> None:
     }
     stage.look()
     assert len(stage.places.trashed) == len(made)
+
+
+def test_all_that_go_in_one_look_go_together(stage: Stage) -> None:
+    made = [stage.begin(7, pid) for pid in range(1, 8)]
+    stage.kernel.alive.clear()
+    stage.hear({"7": "completed"}, {one.id: "success" for one in made})
+    stage.look()
+    assert stage.remover.at_once == [7], "the kernel is asked once for all of them"
+
+
+def test_what_stays_takes_nobodys_place(stage: Stage) -> None:
+    made = [stage.begin(7, pid) for pid in range(1, AT_MOST + 6)]
+    stage.kernel.alive.clear()
+    stage.places.locked |= {one.id for one in made[:3]}
+    stage.hear({"7": "completed"}, {one.id: "success" for one in made})
+    stage.look()
+    assert stage.remover.at_once == [AT_MOST, 3] and len(stage.places.trashed) == AT_MOST
+
+
+def test_a_guard_that_is_switched_off_while_it_rests_takes_nothing(stage: Stage) -> None:
+    one = stage.begin(7, 1)
+    stage.kernel.alive.clear()
+    stage.hear({"7": "completed"}, {one.id: "success"})
+    said: list[RailMode] = ["act"]
+    stage.guard_says = lambda: said.pop() if said else "off"
+    stage.look()
+    assert said == [] and stage.places.trashed == []
+    assert "switched to off" in stage.keeper.reports()[0].held_by[0]
 
 
 def test_a_full_tmpfs_gives_no_workspace_and_one_sentence(stage: Stage) -> None:

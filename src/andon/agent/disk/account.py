@@ -4,6 +4,7 @@ Worked out beside everything else, now and then; who asks gets the last account.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.declared.things import Thing
 from andon.agent.disk.evictions import Evictions
 from andon.agent.disk.filesystems import room_at
 from andon.agent.disk.inventory import Inventory, Owned
@@ -51,7 +53,8 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account:
-    """`over` gives the records that may go for their room; `reports` every workspace with why it is there."""
+    """`over` gives the records that may go for their room; `reports` every workspace with why it is there; `declared`
+    what may go outside the root, `held` what of that does not, and why."""
 
     def __init__(
         self,
@@ -63,10 +66,13 @@ class Account:
         marks: Disk,
         *,
         caches: Callable[[], Mapping[Path, CacheReport]] = dict,
+        declared: Callable[[], tuple[Thing, ...]] = tuple,
+        held: Callable[[], tuple[Pinned, ...]] = tuple,
         changed: Callable[[], None],
         clock: Clock,
         log: Logger,
     ) -> None:
+        self._declared, self._held = declared, held
         self._inventory, self._size_of, self._over, self._reports = inventory, size_of, over, reports
         self._evictions, self._marks, self._changed = evictions, marks, changed
         self._caches = caches
@@ -115,32 +121,47 @@ class Account:
             sized = msgspec.structs.replace(one, bytes=self._size_of(one.path, one.identity))
             by_device.setdefault(which.of(one.path, one.identity[0]), []).append(sized)
         short = self._evictions.filesystems(over)
+        things, held = {one.id: one for one in self._declared()}, self._held_by_device(which)
+        places = {device: each[0].path for device, each in held.items()}
+        places |= {which.of(one.path, one.identity[0]): str(one.path) for one in things.values()}
+        places |= {device: str(owned[0].path) for device, owned in by_device.items()}
         out: dict[str, Share] = {}
-        for device, owned in by_device.items():
+        for device, path in places.items():
+            owned = by_device.get(device, [])
             may_go = short[device].candidates if device in short else ()
             ids = [each.id for each in cheapest_first(may_go)]
             leases = {one.lease: one for one in owned if one.lease is not None}
-            going = tuple(_going(leases[id], reports) for id in ids if id in leases)
+            going = (
+                *(_going(leases[id], reports) for id in ids if id in leases),
+                *(_declared_going(things[id]) for id in ids if id in things),
+            )
             pinned = sorted(
                 (one for one in owned if one.lease is not None and one.lease not in ids),
                 key=lambda one: (one.bytes is None, -(one.bytes or 0), str(one.path)),
             )
-            self._say_pinned(device, owned, bool(going))
+            self._say_pinned(device, path, owned, bool(going))
             out[device] = Share(
-                path=str(owned[0].path),
+                path=path,
                 classes=_totals(owned),
                 going=going[:_MOST],
-                pinned=tuple(_pinned(one, reports) for one in pinned[:_MOST]),
+                pinned=(*(_pinned(one, reports) for one in pinned), *held.get(device, ()))[:_MOST],
                 unknown=tuple(sorted(str(one.path) for one in owned if one.path_class is PathClass.UNKNOWN))[:_MOST],
                 passes=tuple(self._passes.get(device, ())),
                 caches=tuple(caches[one.path] for one in owned if one.path in caches),
             )
         return out
 
-    def _say_pinned(self, device: str, owned: list[Owned], going: bool) -> None:
+    def _held_by_device(self, which: WhichFilesystem) -> dict[str, list[Pinned]]:
+        out: dict[str, list[Pinned]] = {}
+        for one in self._held():
+            with contextlib.suppress(OSError):
+                out.setdefault(which.of(Path(one.path), Path(one.path).lstat().st_dev), []).append(one)
+        return out
+
+    def _say_pinned(self, device: str, path: str, owned: list[Owned], going: bool) -> None:
         """A pass that could free nothing is a pass, too: it says so (R52)."""
         try:
-            level = level_of(room_at(owned[0].path), self._marks)
+            level = level_of(room_at(path), self._marks)
         except OSError:
             return
         trashed = any(one.path_class is PathClass.TRASH for one in owned)
@@ -149,7 +170,7 @@ class Account:
         now, last = self._clock.now(), next(iter(self._passes.get(device, ())), None)
         if last is None or last.level is not level or now - last.at >= SAID_AGAIN:
             self._add(device, GuardPass(at=now, level=level))
-            self._log.warning("disk.pinned", path=str(owned[0].path), level=level.value, workspaces=len(owned))
+            self._log.warning("disk.pinned", path=path, level=level.value, workspaces=len(owned))
 
     def _say_unknown(self, shares: dict[str, Share]) -> None:
         """Once for each path: nobody's bytes are an alarm (incidents.md P13)."""
@@ -183,6 +204,10 @@ def _going(one: Owned, reports: dict[str | None, LeaseReport]) -> Going:
         bytes=one.bytes,
         why="; ".join(report.held_by) if report is not None else "",
     )
+
+
+def _declared_going(one: Thing) -> Going:
+    return Going(path=str(one.path), lease="", owner=one.owner, bytes=one.bytes, why=one.why)
 
 
 def _pinned(one: Owned, reports: dict[str | None, LeaseReport]) -> Pinned:

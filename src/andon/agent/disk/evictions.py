@@ -1,10 +1,12 @@
-"""Which workspaces must go for their room now: the keeper asks at each look, the rule decides (`rules.disk_plan`)."""
+"""What must go for its room now, workspaces and what was declared outside the root: the keeper asks at each look, the
+rule decides (`rules.disk_plan`)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from andon.agent.declared.things import Thing
 from andon.agent.disk.filesystems import room_at
 from andon.agent.disk.journal import DeletionJournal, Stage
 from andon.agent.disk.which_filesystem import WhichFilesystem
@@ -16,7 +18,7 @@ from andon.rules.disk_plan import Candidate, Leaving, choose
 
 
 class Short(msgspec.Struct, frozen=True, kw_only=True):
-    """One filesystem with the workspaces on it that may go, in no order."""
+    """One filesystem with what on it may go, in no order."""
 
     room: Room
     candidates: tuple[Candidate, ...]
@@ -24,7 +26,8 @@ class Short(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evictions:
-    """`size_of` gives what is measured; `in_trash` the names that wait in trashes, those that stay there left out."""
+    """`size_of` gives what is measured; `in_trash` the names that wait in trashes, those that stay there left out;
+    `declared` what may go outside the root."""
 
     def __init__(
         self,
@@ -33,15 +36,17 @@ class Evictions:
         size_of: Callable[[LeaseRecord], int | None],
         in_trash: Callable[[], Iterable[Path]],
         measure_soon: Callable[[], None],
+        declared: Callable[[], tuple[Thing, ...]] = tuple,
     ) -> None:
-        self._measure_soon = measure_soon
+        self._measure_soon, self._declared = measure_soon, declared
+        self._declared_wanted: frozenset[str] = frozenset()
         self._marks, self._journal, self._size_of, self._in_trash = marks, journal, size_of, in_trash
         self._levels: dict[str, DiskLevel] = {}
-        self._all_once = False
+        self._all_once = self._all_declared_once = False
 
     def sweep(self) -> None:
         """At the next look everything goes that may."""
-        self._all_once = True
+        self._all_once = self._all_declared_once = True
 
     def size_of(self, record: LeaseRecord) -> int | None:
         """Bytes that it took when it was measured last."""
@@ -65,29 +70,45 @@ class Evictions:
             before = self._levels.get(device, DiskLevel.OK)
             chosen |= set(choose(short.room, self._marks, before, short.candidates, short.leaving).ids)
             self._levels[device] = level_of(short.room, self._marks, before)
-        return frozenset(chosen)
+        self._declared_wanted = frozenset(chosen) - {record.id for record in over}
+        return frozenset(chosen) - self._declared_wanted
+
+    def declared_wanted(self) -> frozenset[str]:
+        """The ids of what was declared and must go, as the last look of the keeper found; all of it once after a
+        sweep."""
+        if self._all_declared_once:
+            self._all_declared_once = False
+            return frozenset(thing.id for thing in self._declared())
+        return self._declared_wanted
 
     def filesystems(self, over: tuple[LeaseRecord, ...]) -> dict[str, Short]:
         """As mounts name them. One that cannot be looked at asks for nothing."""
         out: dict[str, Short] = {}
         which = WhichFilesystem()
-        for record in over:
-            device = which.of(Path(record.path), record.device)
-            try:
-                room = room_at(record.path) if device not in out else out[device].room
-            except OSError:
-                continue
-            candidate = Candidate(
-                id=record.id,
-                bytes=self._size_of(record),
-                dead_up_s=record.dead_up_s or 0.0,
-                failed=record.failed,
-            )
+        for path, number, candidate in (*self._of_workspaces(over), *self._of_declared()):
+            device = which.of(path, number)
             found = out.get(device)
             if found is None:
+                try:
+                    room = room_at(path)
+                except OSError:
+                    continue
                 found = Short(room=room, candidates=(), leaving=self._leaving(device, which))
             out[device] = msgspec.structs.replace(found, candidates=(*found.candidates, candidate))
         return out
+
+    def _of_workspaces(self, over: tuple[LeaseRecord, ...]) -> Iterator[tuple[Path, int, Candidate]]:
+        for record in over:
+            size, dead = self._size_of(record), record.dead_up_s or 0.0
+            candidate = Candidate(id=record.id, bytes=size, dead_up_s=dead, failed=record.failed)
+            yield Path(record.path), record.device, candidate
+
+    def _of_declared(self) -> Iterator[tuple[Path, int, Candidate]]:
+        for thing in self._declared():
+            candidate = Candidate(
+                id=thing.id, bytes=thing.bytes, dead_up_s=thing.used_at, failed=False, rank=thing.rank
+            )
+            yield thing.path, thing.identity[0], candidate
 
     def _leaving(self, device: str, which: WhichFilesystem) -> Leaving:
         sizes = {one.trash_name: one.deletion.bytes for one in self._journal.entries() if one.stage is Stage.MOVED}

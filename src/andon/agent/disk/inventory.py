@@ -1,7 +1,7 @@
 """Every path that the agent has to do with, with its class, its owner and its lease (R47, incidents.md P13).
 
-Below the agent's root everything has a class, or is unknown and an alarm. Outside it only what adoption declared is
-looked at: the work folders of adopted runners, whose checkouts are those runners' own and never ours to take.
+Below the agent's root everything has a class, or is unknown and an alarm. Outside it only what was declared is looked
+at: the work folders of adopted runners, whose checkouts are those runners' own until they are old, and named caches.
 """
 
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.declared.checkouts import kind_of
+from andon.agent.declared.things import Thing
 from andon.agent.disk.measuring import ToMeasure
 from andon.agent.held import GONE_MARK, NEW_MARK
 from andon.agent.layout import Root
@@ -19,6 +21,7 @@ from andon.agent.workspaces.work_trash import TRASH as LEFT_TRASH
 from andon.model.disk import PathClass
 from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import LeaseRecord
+from andon.rules.declared_life import InWork
 from andon.runtime.files import is_unfinished
 
 Identity = tuple[int, int]
@@ -42,7 +45,8 @@ class Owned(msgspec.Struct, frozen=True, kw_only=True):
 
 class Inventory:
     """`live_claims` gives the ids of claims whose runner lives; `works` the work folders of adopted runners, by slot;
-    `caches` the folders of compile caches, with whose they are."""
+    `compile_caches` the folders of compile caches, with whose they are; `declared` what may go outside the root;
+    `named_caches` the caches among it."""
 
     def __init__(
         self,
@@ -50,10 +54,13 @@ class Inventory:
         records: Callable[[], Iterable[LeaseRecord]],
         live_claims: Callable[[], frozenset[str]],
         works: Callable[[], Mapping[int, Path]],
-        caches: Callable[[], Mapping[Path, str]] = dict,
+        *,
+        compile_caches: Callable[[], Mapping[Path, str]] = dict,
+        declared: Callable[[], Iterable[Thing]] = tuple,
+        named_caches: Callable[[], Mapping[Path, Identity]] = dict,
     ) -> None:
         self._root, self._records, self._live_claims, self._works = root, records, live_claims, works
-        self._caches = caches
+        self._compile_caches, self._declared, self._named_caches = compile_caches, declared, named_caches
 
     def take(self) -> tuple[Owned, ...]:
         """All of it, sizes left out. Blocks a little: some hundred looks at directories."""
@@ -72,9 +79,13 @@ class Inventory:
         yield self._below(root.slots, self._of_claims)
         yield _each(root.trash, _trash)
         yield _each(root.bases, lambda path: _Word(PathClass.BASE, f"base {path.name}"))
-        yield from self._of_caches()
+        yield from self._of_compile_caches()
         for slot, work in self._works().items():
             yield self._of_work(slot, work, records)
+        for cache, identity in self._named_caches().items():
+            owner = f"the cache {cache}"
+            yield iter((Owned(path=cache, identity=identity, path_class=PathClass.CACHE, owner=owner),))
+            yield _each(cache / LEFT_TRASH, _trash)
 
     def _top(self) -> Iterator[Owned]:
         """What lies in the root itself; folders with a meaning of their own are looked into elsewhere."""
@@ -95,9 +106,9 @@ class Inventory:
             else:
                 yield from _owned(slot, _UNKNOWN)
 
-    def _of_caches(self) -> Iterator[Iterator[Owned]]:
+    def _of_compile_caches(self) -> Iterator[Iterator[Owned]]:
         """One that is served by nobody, since the configuration names none any more, is still a cache."""
-        whose = self._caches()
+        whose = self._compile_caches()
 
         def word_of(path: Path) -> _Word:
             if path.is_dir():
@@ -116,13 +127,17 @@ class Inventory:
         return _Word(PathClass.DEAD, f"claim {name}, which is over")
 
     def _of_work(self, slot: int, work: Path, records: Mapping[str, LeaseRecord]) -> Iterator[Owned]:
+        old = {one.path for one in self._declared()}
         for path in _paths(work):
             if path.name == LEFT_TRASH:
                 yield from _each(path, _trash)
             elif path.name == "_andon":
                 yield from _each(path, lambda each: _of_workspaces(each, records))
+            elif kind_of(path) is InWork.STRANGE:
+                yield from _owned(path, _UNKNOWN)
             else:
-                yield from _owned(path, _Word(PathClass.CACHE, f"the adopted runner of slot {slot}"))
+                its = PathClass.DEAD if path in old else PathClass.CACHE
+                yield from _owned(path, _Word(its, f"the adopted runner of slot {slot}"))
 
 
 def to_measure(found: Iterable[Owned]) -> tuple[ToMeasure, ...]:

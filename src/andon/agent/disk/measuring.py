@@ -8,13 +8,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
+from andon.agent.trees.idle_thread import idle_thread
 from andon.agent.trees.size import Broken, tree_size
-from andon.agent.trees.system_calls import use_idle_disk_time
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
 from andon.runtime.loop import Loop, Nudge
@@ -57,7 +56,7 @@ class Measurer:
         self._wanted, self._changed, self._clock, self._log = wanted, changed, clock, log
         self._sizes: dict[tuple[Path, tuple[int, int]], _Size] = {}
         self._stop = threading.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sizes", initializer=_gently)
+        self._thread = idle_thread("sizes")
         self.loop = Loop("sizes", self.look, period=LOOK_S, clock=clock, log=log)
 
     def size_of(self, path: Path, identity: tuple[int, int], *, still: bool = False) -> int | None:
@@ -107,8 +106,3 @@ class Measurer:
         """Breaks off what is under way."""
         self._stop.set()
         await asyncio.to_thread(self._thread.shutdown)
-
-
-def _gently() -> None:
-    with contextlib.suppress(OSError):
-        use_idle_disk_time()

@@ -19,7 +19,6 @@ from andon.model.disk import ClassTotal, Deletion, DiskLevel, Going, GuardPass, 
 from andon.model.rails import RailMode
 from andon.rules.disk_marks import level_of
 from andon.rules.disk_plan import bytes_wanted
-from andon.runtime.loop import Nudge
 
 _MOST_ANSWERS = 50
 
@@ -59,7 +58,7 @@ class DiskPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiskQuestions:
-    """`look_again` makes the keeper look, `hurry` empties the trash without its minute."""
+    """`look_again` makes those look who take things away, `hurry` empties the trash without its minute."""
 
     def __init__(
         self,
@@ -70,7 +69,7 @@ class DiskQuestions:
         marks: Disk,
         *,
         mode: Callable[[], RailMode],
-        look_again: Nudge,
+        look_again: Callable[[], None],
         hurry: Callable[[], None],
         waiting: Callable[[], tuple[Path, ...]],
     ) -> None:

@@ -105,6 +105,13 @@ def mount_of(path: Path, mounts: Iterable[Mount] | None = None) -> Mount | None:
         os.close(file)
 
 
+def mount_above(path: str, mounts: Iterable[Mount]) -> Mount | None:
+    """The mount that `path`, without links in it, lies on by its text alone: no filesystem is asked, so none hangs."""
+    above = [mount for mount in mounts if _below(path, mount.point)]
+    # Of two at one point, the later one is on top.
+    return max(reversed(above), key=lambda mount: len(mount.point), default=None)
+
+
 def locate(path: str, mounts: Iterable[Mount], *, around: str | None = None) -> Location | None:
     """Where the folder at `path`, without links in it, lies; None when it cannot be told.
 

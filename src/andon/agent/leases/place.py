@@ -126,15 +126,18 @@ def _check_parent(folder: Path) -> None:
         raise Refused(f"{folder}: another user may replace what is in it, so no leases can lie there. Remove it.")
 
 
+def is_network(mount: Mount) -> bool:
+    """Whether it is another machine's filesystem: its locks do not mean what ours must, and it may never answer."""
+    return mount.kind in _NETWORK or mount.kind.removeprefix("fuse.") in _NETWORK_BY_FUSE
+
+
 def refuse_network_filesystem(path: Path, mount: Mount | None = None) -> None:
     """Raises Refused when `path` lies on a network filesystem: its locks do not mean what ours must.
 
     By the type of its mount, which names what a FUSE filesystem is, too. `mount` is for tests.
     """
     found = mount or mount_of(path)
-    if found is None:
-        return
-    if found.kind in _NETWORK or found.kind.removeprefix("fuse.") in _NETWORK_BY_FUSE:
+    if found is not None and is_network(found):
         raise Refused(
             f"{path}: this lies on {found.kind} (mounted at {found.point}), whose locks cannot be trusted. "
             "Name an [agent] root on a local disk."

@@ -36,9 +36,12 @@ class Stranger(msgspec.Struct, frozen=True, kw_only=True):
 def matters(stranger: Stranger, record: LeaseRecord) -> bool:
     """Whether the lease's workspace cannot be called unused because of this process."""
     job = record.process
-    if job is None or stranger.start < job.start:
-        return False
-    if stranger.uid == job.uid or stranger.leader_uid == job.uid:
+    return job is not None and stranger.start >= job.start and may_use(stranger, job.uid)
+
+
+def may_use(stranger: Stranger, uid: int) -> bool:
+    """Whether it may use what belongs to this user."""
+    if uid in (stranger.uid, stranger.leader_uid):
         return True
     return stranger.leader_uid is None and stranger.near
 

@@ -24,24 +24,37 @@ def put_aside(path: Path, identity: Identity, trash: Path, new_name: str) -> str
     Raises FileNotFoundError when it is gone already, and OSError when the rename itself fails; then all is as before.
     """
     with _opened(path.parent) as parent, _opened(trash) as bin_:
-        found = None if parent is None else _look(path.name, parent)
-        if parent is None or found is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        if bin_ is None:
-            return f"{trash}: the trash is not there."
-        if forbidden := _forbidden(path, found, identity):
-            return forbidden
-        rename_to_new(parent, path.name, bin_, new_name)
-        moved = _look(new_name, bin_)
-        if moved is not None and _identity(moved) == identity:
-            return None
-        # Somebody put another one there between the look and the rename: it is not ours to take.
-        rename_to_new(bin_, new_name, parent, path.name)
-        return "Another directory was put under its name just now."
+        if parent is None or _look(path.name, parent) is None:
+            raise _gone(path)
+        return (
+            f"{trash}: the trash is not there." if bin_ is None else move_aside(path, parent, bin_, identity, new_name)
+        )
 
 
-def _forbidden(path: Path, found: os.stat_result, identity: Identity) -> str | None:
-    if not stat.S_ISDIR(found.st_mode):
+def move_aside(
+    path: Path, parent: int, bin_: int, identity: Identity, new_name: str, *, files: bool = False
+) -> str | None:
+    """The same between two open directories, `path` being a name in `parent`; with `files` also of a plain file."""
+    found = _look(path.name, parent)
+    if found is None:
+        raise _gone(path)
+    if forbidden := _forbidden(path, found, identity, files=files):
+        return forbidden
+    rename_to_new(parent, path.name, bin_, new_name)
+    moved = _look(new_name, bin_)
+    if moved is not None and _identity(moved) == identity:
+        return None
+    # Somebody put another one there between the look and the rename: it is not ours to take.
+    rename_to_new(bin_, new_name, parent, path.name)
+    return "Another directory was put under its name just now."
+
+
+def _gone(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def _forbidden(path: Path, found: os.stat_result, identity: Identity, *, files: bool) -> str | None:
+    if not stat.S_ISDIR(found.st_mode) and not (files and stat.S_ISREG(found.st_mode)):
         return "Something that is no directory stands under its name."
     if _identity(found) != identity:
         return "Another directory stands under its name."

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.adoption.slots import AdoptedSlot
 from andon.agent.caches.shared_caches import SharedCaches
+from andon.agent.declared.assembly import Neighbours, declared_room_of
+from andon.agent.declared.room import DeclaredRoom
 from andon.agent.disk.account import Account
 from andon.agent.disk.budgets import Budgets
 from andon.agent.disk.culprits import planned_deleters
@@ -71,6 +74,7 @@ class Assembly(msgspec.Struct, frozen=True, kw_only=True):
     foreign: ForeignDeletions
     budgets: Budgets
     caches: SharedCaches
+    declared: DeclaredRoom
     serve: Callable[[tuple[Slot, ...]], None]
     """From now on exactly these adopted slots beside the configured ones. Hooks of theirs may come any moment."""
 
@@ -102,7 +106,7 @@ async def workspaces_of(
     slots: tuple[Slot, ...],
     *,
     adopted: tuple[Slot, ...] = (),
-    adopted_works: Callable[[], Mapping[int, Path]] = dict,
+    adopted_slots: Callable[[], tuple[AdoptedSlot, ...]] = tuple,
     live_claims: Callable[[], frozenset[str]] = frozenset,
     hooks_of_runners: Callable[[], tuple[Path, ...]] = tuple,
     boot_id: str,
@@ -115,11 +119,15 @@ async def workspaces_of(
 
     `changed` is nudged when there is something to report.
 
-    `adopted_works` gives the work folders of adopted runners, by slot; `live_claims` the ids of claims whose runner
+    `adopted_slots` gives the adopted runners; `live_claims` the ids of claims whose runner
     lives; `hooks_of_runners` the hooks that were there before us.
 
     Raises Refused where leases have no place. Afterwards every lock is let go; the records stand.
     """
+
+    def adopted_works() -> Mapping[int, Path]:
+        return {one.slot: one.work for one in adopted_slots()}
+
     clear_unfinished_files(root, log)
     _prepare_hooks(root, (*slots, *adopted), log)
     with contextlib.suppress(OSError):
@@ -159,9 +167,6 @@ async def workspaces_of(
     cleared = await asyncio.to_thread(directories.clear_half_made)
     if cleared:
         log.info("workspace.half_made", cleared=cleared)
-    settled = journal.recover(await asyncio.to_thread(_names_in, directories.trashes()))
-    if settled:
-        log.info("deletion_journal.settled", deletions=len(settled))
     ended = Nudges()
     watch = LeaseWatch(ended)
     caches = SharedCaches(
@@ -174,7 +179,15 @@ async def workspaces_of(
         clock=clock,
         log=log,
     )
-    inventory = Inventory(root, table.records, live_claims, adopted_works, caches.paths)
+    inventory = Inventory(
+        root,
+        table.records,
+        live_claims,
+        adopted_works,
+        compile_caches=caches.paths,
+        declared=lambda: declared.things(),
+        named_caches=lambda: declared.caches(),
+    )
     measured = Nudges()
     sizes = Measurer(lambda: to_measure(inventory.take()), changed=measured, clock=clock, log=log)
 
@@ -184,13 +197,15 @@ async def workspaces_of(
 
     told = _Passes()
     emptier = TrashEmptier(
-        lambda: (*directories.trashes(), *leftovers.trashes()),
+        lambda: (*directories.trashes(), *leftovers.trashes(), *declared.trashes()),
         gone=journal.emptied,
         passed=told,
         clock=clock,
         log=log,
     )
-    evictions = Evictions(agent.disk, journal, size_of, emptier.waiting, sizes.loop.nudge)
+    evictions = Evictions(
+        agent.disk, journal, size_of, emptier.waiting, sizes.loop.nudge, declared=lambda: declared.things()
+    )
     look_for_gone = Nudges()
 
     def of_budget(id: str) -> tuple[str, ...]:
@@ -231,6 +246,26 @@ async def workspaces_of(
         clock=clock,
         log=log,
     )
+    declared = declared_room_of(
+        agent.disk,
+        root.trash,
+        removals,
+        Neighbours(
+            adopted=adopted_slots,
+            records=table.records,
+            wanted=evictions.declared_wanted,
+            mode=lambda: policy.now.guard,
+            passed=told,
+            changed=of_workspaces,
+        ),
+        environ=environ,
+        clock=clock,
+        log=log,
+    )
+    trashes = (*directories.trashes(), *leftovers.trashes(), *declared.trashes())
+    settled = journal.recover(await asyncio.to_thread(_names_in, trashes))
+    if settled:
+        log.info("deletion_journal.settled", deletions=len(settled))
     ended.to = keeper.loop.nudge
     budgets = Budgets(
         table.records,
@@ -259,11 +294,18 @@ async def workspaces_of(
         evictions,
         agent.disk,
         caches=caches.by_folder,
+        declared=declared.things,
+        held=declared.pinned,
         changed=changed,
         clock=clock,
         log=log,
     )
     told.to = account.passed
+
+    def look_at_all() -> None:
+        keeper.loop.nudge()
+        declared.loop.nudge()
+
     questions = DiskQuestions(
         account,
         journal,
@@ -271,7 +313,7 @@ async def workspaces_of(
         evictions,
         agent.disk,
         mode=lambda: policy.now.guard,
-        look_again=keeper.loop.nudge,
+        look_again=look_at_all,
         hurry=emptier.hurry,
         waiting=emptier.waiting,
     )
@@ -303,6 +345,7 @@ async def workspaces_of(
             foreign=foreign,
             budgets=budgets,
             caches=caches,
+            declared=declared,
         )
     finally:
         watch.close()
@@ -310,6 +353,7 @@ async def workspaces_of(
         foreign.close()
         await budgets.close()
         await sizes.close()
+        await declared.close()
         leftovers.close()
         await emptier.close()
         table.close()

@@ -7,12 +7,11 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from andon.agent.disk.filesystems import room_at
 from andon.agent.trees.delete import Emptied, empty_trash
-from andon.agent.trees.system_calls import use_idle_disk_time
+from andon.agent.trees.idle_thread import idle_thread
 from andon.runtime.clock import Clock
 from andon.runtime.logging import Logger
 from andon.runtime.loop import Loop
@@ -43,7 +42,7 @@ class TrashEmptier:
         self._clock, self._log = clock, log
         self._seen: dict[Path, float] = {}
         self._stop = threading.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="trash", initializer=_gently)
+        self._thread = idle_thread("trash")
         self._said: dict[str, str] = {}
         self._stuck: frozenset[Path] = frozenset()
         self._first = True
@@ -125,8 +124,3 @@ def _free(folder: Path) -> int:
         return room_at(folder).free
     except OSError:
         return 0
-
-
-def _gently() -> None:
-    with contextlib.suppress(OSError):
-        use_idle_disk_time()

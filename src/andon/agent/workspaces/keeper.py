@@ -13,13 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from andon.agent.disk.removals import BY_GUARD, BY_KEEPER
 from andon.agent.workspaces.identity import parse, workspace_id
-from andon.agent.workspaces.parts import CannotBegin, Found, Kernel, Places, Records, Remover, Space
+from andon.agent.workspaces.parts import CannotBegin, Found, Kernel, Places, Records, Remover, Space, ToGo
 from andon.model.machine import Rejected
 from andon.model.rails import RailMode
 from andon.model.wire import JobWord, LeaseReport, SyncAnswer
 from andon.model.workspace_states import WORKSPACES, WorkspaceState
-from andon.model.workspaces import Hold, JobIdentity, JobProcess, LeaseRecord
+from andon.model.workspaces import Hold, Holder, JobIdentity, JobProcess, LeaseRecord
 from andon.rules.workspace_life import Seen, Step, looks_needed, may_go_for_space, next_step
 from andon.runtime.clock import Clock
 from andon.runtime.errors import AndonError
@@ -33,12 +34,12 @@ MEASURED_WITHIN_S = 60.0
 REST = 2.0
 """So many times as long as it searched for what holds them it rests before it searches again."""
 AT_MOST = 20
-"""Workspaces that one look takes away: a wrong word about many runs at once costs few of them (R31)."""
-BY_KEEPER, BY_GUARD = "agent:keeper", "agent:guard"
-"""Who took a workspace away, in the deletion journal: its time was over, or its room was needed."""
+"""Workspaces that one look takes away: a wrong word about many runs at once costs few of them (R31), and so long are
+their locks held, for one look at the kernel."""
 _NO_EVIDENCE = frozenset({"success", "skipped", "neutral", "cancelled"})
 """Conclusions after which nobody looks into the directory."""
 _WRITTEN_TO = frozenset({WorkspaceState.LEASED, WorkspaceState.DRAINING})
+_UNTOLD = Hold(by=Holder.UNKNOWN, text="Nobody could look whether something uses it.")
 _UNKNOWN_JOB = JobIdentity(repository="", run_id=0, attempt=0, job="", runner="")
 
 
@@ -70,7 +71,6 @@ class Keeper:
         self._expected: dict[str, int] = {}
         self._reasons: dict[str, tuple[str, ...]] = {}
         self._wanted: frozenset[str] = frozenset()
-        self._left = AT_MOST
         self._rest_until = 0.0
         self.loop = Loop("workspaces", self.look, period=LOOK_S, clock=clock, log=log)
 
@@ -195,12 +195,13 @@ class Keeper:
         searched = looks_needed(records, self._kernel.gone())
         holds: Mapping[str, tuple[Hold, ...]] = await self._search(searched) if searched else {}
         self._wanted = await asyncio.to_thread(self._space.wanted, self._over(searched))
-        self._left = AT_MOST
+        going: list[ToGo] = []
         for one in searched:
             # Read again: a hook or an answer may have come while we looked.
             record = self._by_id().get(one.id)
             while record is not None:
-                record = await self._moved_on(record, holds.get(one.id))
+                record = self._moved_on(record, holds.get(one.id), going)
+        await self._take_away(going)
         known = {str(record.job.run_id) for record in self._records.records()}
         self._runs = {run: state for run, state in self._runs.items() if run in known}
         if self.reports() != told:
@@ -259,8 +260,8 @@ class Keeper:
             ended_up_s=None if held else up_s,
         )
 
-    async def _moved_on(self, record: LeaseRecord, holds: tuple[Hold, ...] | None) -> LeaseRecord | None:
-        """The record after its next step; None when it stays, or went into the trash."""
+    def _moved_on(self, record: LeaseRecord, holds: tuple[Hold, ...] | None, going: list[ToGo]) -> LeaseRecord | None:
+        """The record after its next step; None when it stays, or is to go: then it is among the `going`, if it may."""
         step = next_step(
             Seen(
                 record=record,
@@ -277,7 +278,9 @@ class Keeper:
         if isinstance(after, Rejected):
             raise AndonError(f"workspace {record.id}: {after.reason} ({record.state} on {step.event})")
         if after is WorkspaceState.TRASHED:
-            await self._take_away(record, step)
+            if self._may_go(record, step):
+                actor = BY_GUARD if step.for_space else BY_KEEPER
+                going.append(ToGo(record=record, actor=actor, reason=step.reasons[0]))
             return None
         now, up_s = self._clock.now(), self._kernel.up_s()
         moved = msgspec.structs.replace(record, state=after)
@@ -290,33 +293,51 @@ class Keeper:
         self._log.info("workspace.moved", workspace=record.id, state=after.value, reason=step.reasons[0])
         return moved
 
-    async def _take_away(self, record: LeaseRecord, step: Step) -> None:
-        reason = step.reasons[0]
-        if self._guard() != "act":
-            would = "would go now, and" if self._guard() == "observe" else "stays, for"
-            self._reasons[record.id] = (f"{reason}; it {would} the guard is switched to {self._guard()}",)
-            return
-        if not step.for_space and self._is_to_be_measured(record):
-            self._reasons[record.id] = ("it is measured first, so that what its kind of job writes is known",)
+    def _may_go(self, record: LeaseRecord, step: Step) -> bool:
+        """Whether it goes in this look; else it is said why it does not."""
+        why = self._switched_off(step.reasons[0])
+        if why is None and not step.for_space and self._is_to_be_measured(record):
+            why = "it is measured first, so that what its kind of job writes is known"
             self._space.measure_soon()
-            return
-        if self._left <= 0:
-            self._reasons[record.id] = (f"{AT_MOST} others went in this look; it goes in the next",)
+        if why is not None:
+            self._reasons[record.id] = (why,)
+        return why is None
+
+    def _switched_off(self, reason: str) -> str | None:
+        mode = self._guard()
+        would = "would go now, and" if mode == "observe" else "stays, for"
+        return None if mode == "act" else f"{reason}; it {would} the guard is switched to {mode}"
+
+    async def _take_away(self, going: list[ToGo]) -> None:
+        """All of them by one look at the kernel; by one more where some stayed, so that others go in their place."""
+        left, hurry = AT_MOST, any(one.actor == BY_GUARD for one in going)
+        while going and left > 0:
+            if not hurry:
+                # It looks once more at every process; nobody waits for this room.
+                await self._rest()
+            here, now, going = self._by_id(), going[:left], going[left:]
+            # While it rested somebody may have switched the guard off, or another program ended a lease.
+            for one in now:
+                if (why := self._switched_off(one.reason)) is not None:
+                    self._reasons[one.record.id] = (why,)
+            now = tuple(one for one in now if one.record.id in here and self._guard() == "act")
+            began = self._clock.monotonic()
+            stayed = await self._remover.take_away(now)
+            self._rest_after(began)
+            for one in now:
+                left -= self._went(one, stayed.get(one.record.id, _UNTOLD))
+        for one in going:
+            self._reasons[one.record.id] = (f"{AT_MOST} others went in this look; it goes in the next",)
             self.loop.nudge()
-            return
-        actor = BY_GUARD if step.for_space else BY_KEEPER
-        if not step.for_space:
-            # It looks once more at every process; nobody waits for this room.
-            await self._rest()
-        began = self._clock.monotonic()
-        forbidden = await self._remover.take_away(record, actor, reason)
-        self._rest_after(began)
-        if forbidden is not None:
-            self._reasons[record.id] = (forbidden.text,)
-            return
-        self._left -= 1
+
+    def _went(self, one: ToGo, stays: Hold | None) -> bool:
+        record = one.record
+        if stays is not None:
+            self._reasons[record.id] = (stays.text,)
+            return False
         self._reasons.pop(record.id, None)
-        self._log.info("workspace.trashed", workspace=record.id, path=record.path, reason=reason)
+        self._log.info("workspace.trashed", workspace=record.id, path=record.path, reason=one.reason)
+        return True
 
     def _is_to_be_measured(self, record: LeaseRecord) -> bool:
         """Not for long: what cannot be measured goes unmeasured."""

@@ -75,13 +75,23 @@ class Space(Protocol):
         ...
 
 
+class ToGo(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace that is to be taken away, by whom and why."""
+
+    record: LeaseRecord
+    actor: str
+    reason: str
+
+
 class Remover(Protocol):
-    """Takes a workspace away."""
+    """Takes workspaces away."""
 
-    async def take_away(self, record: LeaseRecord, actor: str, reason: str) -> Hold | None:
-        """Looks once more with the lease for itself alone, moves the directory into the trash and ends the lease.
+    async def take_away(self, going: tuple[ToGo, ...]) -> Mapping[str, Hold | None]:
+        """Looks once more at all of them with their leases for itself alone, moves each directory into the trash and
+        ends its lease.
 
-        Returns what forbade that, if something did: then all is as before.
+        For each what forbade that, if something did: then all is as before. Their locks are held while it looks, so
+        `AT_MOST` of the keeper bounds how many there are.
         """
         ...
 

@@ -45,7 +45,7 @@ def putting_aside(
         except OSError as error:
             if error.errno != errno.EXDEV or len(bins) > 1:
                 raise
-            bins.append(_near(work))
+            bins.append(near_trash(work))
             rename_to_new(folder, name, bins[-1], new_name)
 
     try:
@@ -60,7 +60,8 @@ def _text(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _near(work: int) -> int:
+def near_trash(work: int) -> int:
+    """Our trash in an open folder, made where there is none. Raises OSError where the name is somebody else's."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(TRASH, 0o700, dir_fd=work)
     bin_ = open_beneath(work, TRASH, _FOLDER)

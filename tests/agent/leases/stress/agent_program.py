@@ -3,11 +3,10 @@
     agent_program.py FOLDER PLACE guard|idle
 
 It makes `runs/<id>` for whoever connects, holds its lease, and with `guard` removes what nothing
-uses, by the protocol. Prints a line when it has recovered.
+uses, as the agent's keeper does: all of it by one look. Prints a line when it has recovered.
 """
 
 import asyncio
-import contextlib
 import json
 import socket
 import struct
@@ -15,14 +14,19 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from andon.agent.disk.history import History
+from andon.agent.disk.journal import DeletionJournal
 from andon.agent.leases.evidence import Evidence
 from andon.agent.leases.place import open_place
-from andon.agent.leases.table import LeaseHeld, LeaseTable
+from andon.agent.leases.table import LeaseTable
 from andon.agent.leases.watching import LeaseWatch
 from andon.agent.process_identity import boot_id, lives, start_ticks
+from andon.agent.workspaces.parts import ToGo
+from andon.agent.workspaces.removing import LeasedRemover
 from andon.model.workspace_states import WorkspaceState
 from andon.model.workspaces import JobIdentity, JobProcess, LeaseRecord
 from andon.runtime.clock import SystemClock
+from andon.runtime.ids import new_mark
 from andon.runtime.logging import logger, set_up_logging
 
 FOLDER, PLACE, GUARDS = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "guard"
@@ -49,18 +53,31 @@ def check(gone: Path, id: str) -> None:
     say("hit" if any(works(int(pid), int(start)) for pid, start in owners) else "removed", id)
 
 
-def take_away(record: LeaseRecord) -> None:
+def put_aside(record: LeaseRecord, name: str) -> str | None:
     path, gone = Path(record.path), FOLDER / "trash" / record.id
-    # One that was ended between rename and unlink left only the lease.
-    if path.exists() and path.stat().st_ino == record.inode:
-        path.rename(gone)
-        check(gone, record.id)
+    if not path.exists():
+        raise FileNotFoundError
+    if path.stat().st_ino != record.inode:
+        return "another one"
+    path.rename(gone)
+    check(gone, record.id)
+    return None
 
 
 class Agent:
     def __init__(self) -> None:
-        self.table = LeaseTable.open(open_place(PLACE), boot_id(), logger("agent"), spares=8)
+        place, log = open_place(PLACE), logger("agent")
+        self.table = LeaseTable.open(place, boot_id(), log, spares=8)
         self.evidence = Evidence(CLOCK, boot_id())
+        self.remover = LeasedRemover(
+            self.table,
+            self.evidence,
+            put_aside,
+            DeletionJournal(place.journal, History(FOLDER / "history", log), log),
+            size_of=lambda record: None,
+            nonce=new_mark,
+            clock=CLOCK,
+        )
         self.news = asyncio.Event()
         self.watch = LeaseWatch(self.news.set)
 
@@ -99,28 +116,13 @@ class Agent:
             self.table.upkeep()
             records = self.table.records()
             found = await self.evidence.holds(records, self.table.lock_files())
-            await self.remove([record for record in records if not found[record.id]])
+            free = [record for record in records if not found[record.id]]
+            await self.remover.take_away(tuple(ToGo(record=one, actor="agent:keeper", reason="") for one in free))
             self.watch.keep(self.table.records())
             try:
                 await asyncio.wait_for(self.news.wait(), 0.02)
             except TimeoutError:
                 pass
-
-    async def remove(self, records: list[LeaseRecord]) -> None:
-        """One look for all of them, after each was had alone."""
-        with contextlib.ExitStack() as stack:
-            alone: list[LeaseRecord] = []
-            for record in records:
-                try:
-                    stack.enter_context(self.table.try_exclusive(record.id))
-                    alone.append(record)
-                except LeaseHeld:
-                    continue
-            found = await self.evidence.holds(alone)
-            for record in alone:
-                if not found[record.id]:
-                    take_away(record)
-                    self.table.drop(record.id)
 
     def remove_unleased(self) -> None:
         """Made by an agent that was ended before it could take the lease: nobody was told of it."""
